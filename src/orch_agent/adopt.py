@@ -1,0 +1,66 @@
+"""Stay with a job whose runner was killed, until its last process has ended.
+
+Invariants
+- One adopter a job. It holds the job's lock, so the job is seen to live.
+- What it could not see it does not claim: the exit status stays unknown, and the state is NODE_FAIL
+  (its keeper failed, not the job) unless the job was cancelled.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from . import cgroup, files, layout, locks, tree, usage, wire
+from .ledger import Ledger, Record, open_ledger
+from .model import CANCELLED, NODE_FAIL, Ended, Result
+from .observe import written_end
+
+_LOOK = 0.25
+
+
+def main(job_id: str) -> None:
+    """Watch over the job, unless somebody else does or there is nothing to watch."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    cgroup.leave()
+    if not locks.try_hold(layout.adopt_file(job_id)):
+        return
+    with open_ledger() as ledger:
+        record = ledger.get(job_id)
+        if record is None or record.started_at is None or record.ended_at is not None or written_end(job_id):
+            return
+        locks.hold(layout.lock_file(job_id))
+        _settle(ledger, record, _watch(record))
+
+
+def _watch(record: Record) -> Ended:
+    """Sample the tree, end it if asked to, and return when it is gone."""
+    group = cgroup.find(record.cgroup)
+    family = tree.Tree(record.id, record.pid or 0, group, None)
+    sampler = usage.Sampler(group)
+    sampler.last = usage.read(layout.usage_file(record.id)) or sampler.last
+    fd = os.open(layout.usage_file(record.id), os.O_RDWR | os.O_CREAT, 0o600)
+    ending = None
+    members = family.members(thorough=True)
+    while members:
+        grace = files.read_text(layout.cancel_file(record.id))
+        if grace is not None and ending is None:
+            ending = tree.Ending(family, float(grace or 0))
+        if ending is not None:
+            ending.step()
+        usage.write(fd, sampler.sample(members.values(), None))
+        time.sleep(tree.STEP if ending is not None else _LOOK)
+        # The look at every process costs; it is taken when the quick look finds nobody.
+        members = family.members() or family.members(thorough=True)
+    if group is not None:
+        group.remove()
+    state, reason = (CANCELLED, "cancelled; ") if ending is not None else (NODE_FAIL, "")
+    reason += "its runner was killed and the command ran on without it; its exit status is unknown"
+    return Ended(time.time(), Result(state, None, None, reason, sampler.last.mem_peak_bytes, sampler.last.cpu_seconds))
+
+
+def _settle(ledger: Ledger, record: Record, end: Ended) -> None:
+    files.write_whole(layout.result_file(record.id), wire.result_to_json(end.at, end.result))
+    ledger.settle(record.id, end)
+    locks.release(record.id)

@@ -1,0 +1,59 @@
+"""Writing files so that a reader sees all of it or none."""
+
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write aside, to disk, then rename into place."""
+    aside = "%s.%d" % (path, os.getpid())
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(fd, text.encode("ascii"))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(aside, path)
+
+
+def read_text(path: str) -> Optional[str]:
+    """The whole file, or None where there is none."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+class Reserved:
+    """Room on the disk for a small file that must be written later, also when the disk is full by then."""
+
+    SIZE = 4096
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._aside = path + ".room"
+        with open(self._aside, "wb") as file:
+            file.write(b" " * self.SIZE)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write(self, text: str) -> None:
+        """Fill the room, to disk, and rename it into place."""
+        fd = os.open(self._aside, os.O_WRONLY)
+        try:
+            os.pwrite(fd, text.encode("ascii")[: self.SIZE].ljust(self.SIZE), 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(self._aside, self.path)
+
+
+def remove(path: str) -> None:
+    """Remove a file that may not be there."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

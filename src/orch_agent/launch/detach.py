@@ -1,0 +1,117 @@
+"""Start agent processes that are nobody's children and that no logout ends.
+
+Two forks and a session of its own are enough for SIGHUP. Where logind runs, the end of the last login
+session may also kill what the session started (KillUserProcesses), and the end of the user's manager kills
+its scopes: so with linger on, the process gets a scope of its own below the user's manager; without linger,
+and where it cannot be switched on, the session's own scope is the safer place.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Callable, NamedTuple, Optional
+
+from ..model import JOB_ENV
+
+original_umask = 0o022
+"""What jobs get: the umask we were started with; our own files are private."""
+
+_SCRUBBED = ("TMUX", "TMUX_PANE", *JOB_ENV)
+
+
+def set_private_umask() -> None:
+    """Make what this process writes private, and remember what the person had."""
+    global original_umask
+    original_umask = os.umask(0o077)
+
+
+class Login(NamedTuple):
+    """What systemd says about this login: does it run, does the person linger, is there a user bus."""
+
+    systemd: bool
+    lingers: bool
+    user_bus: bool
+    is_root: bool
+
+
+def login() -> Login:
+    """Look at this system."""
+    import pwd
+
+    uid = os.getuid()
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "/run/user/%d" % uid)
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return Login(
+        systemd=os.path.isdir("/run/systemd/system"),
+        lingers=os.path.exists("/var/lib/systemd/linger/" + name),
+        user_bus=os.path.exists(os.path.join(runtime, "bus")),
+        is_root=uid == 0,
+    )
+
+
+def scoped(words: Sequence[str], facts: Login, enable_linger: Callable[[], bool]) -> list[str]:
+    """``words``, in a scope of the user's own where that outlives the login."""
+    # Root's processes are spared by logind, and root needs no delegation.
+    if not facts.systemd or not facts.user_bus or facts.is_root:
+        return list(words)
+    if not facts.lingers and not enable_linger():
+        return list(words)
+    scope = 'systemd-run --user --scope --quiet --collect -p Delegate=yes -- "$@" || exec "$@"'
+    return ["sh", "-c", scope, "orch", *words]
+
+
+def _enable_linger() -> bool:
+    import subprocess
+
+    try:
+        return subprocess.run(["loginctl", "enable-linger"], stdin=-3, stdout=-3, stderr=-3, timeout=5).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def environment() -> dict[str, str]:
+    """Our environment without what belongs to the job or the terminal we were called from."""
+    return {key: value for key, value in os.environ.items() if key not in _SCRUBBED}
+
+
+def command(verb: str, *words: str) -> list[str]:
+    """The command line that calls this very agent."""
+    return [sys.executable, "-I", "-S", os.path.dirname(os.path.dirname(os.path.dirname(__file__))), verb, *words]
+
+
+def agent(verb: str, job_id: str) -> None:
+    """Start ``verb`` of this agent for a job, as nobody's child, and return at once."""
+    words = scoped(command(verb, job_id), login(), _enable_linger)
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            _become(words, job_id)
+    finally:
+        os._exit(0)
+
+
+def _become(words: list[str], job_id: str) -> None:
+    from .. import layout
+
+    null = os.open(os.devnull, os.O_RDWR)
+    errors: Optional[int] = None
+    try:
+        path = os.path.join(layout.job_dir(job_id), "agent.err")
+        errors = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        pass  # a full or read-only disk: what it has to say is lost, the job is not
+    for target, source in ((0, null), (1, null), (2, errors if errors is not None else null)):
+        os.dup2(source, target)
+    os.closerange(3, 4096)
+    os.umask(original_umask)
+    os.chdir("/")
+    os.execvpe(words[0], words, environment())

@@ -1,0 +1,87 @@
+"""Every path on the host, once.
+
+``~/.orch`` holds what orch knows (``ORCH_HOME`` moves it, logs included); ``~/logs`` what jobs wrote.
+Sockets are bound and reached relative to their directory: their paths may not exceed 104 bytes.
+"""
+
+from __future__ import annotations
+
+import os
+
+SOCKET = "tty.sock"
+
+
+def home() -> str:
+    """The person's home directory."""
+    return os.path.expanduser("~")
+
+
+def root() -> str:
+    """Where orch keeps its own files on this host."""
+    return os.environ.get("ORCH_HOME") or os.path.join(home(), ".orch")
+
+
+def logs() -> str:
+    """Where the logs of jobs are: ``logs/NAME/RUN.log``."""
+    chosen = os.environ.get("ORCH_HOME")
+    return os.path.join(chosen or home(), "logs")
+
+
+def ledger() -> str:
+    """The host's database of jobs."""
+    return os.path.join(root(), "ledger.db")
+
+
+def job_dir(job_id: str) -> str:
+    """The directory of one job: its socket, samples, time index, cursors and result."""
+    return os.path.join(root(), "jobs", job_id)
+
+
+def result_file(job_id: str) -> str:
+    """Written once, by whoever saw the job end."""
+    return os.path.join(job_dir(job_id), "result.json")
+
+
+def cancel_file(job_id: str) -> str:
+    """Exists once somebody asked for the job's end; holds the grace in seconds."""
+    return os.path.join(job_dir(job_id), "cancel")
+
+
+def usage_file(job_id: str) -> str:
+    """The newest sample of memory and processor time, overwritten in place."""
+    return os.path.join(job_dir(job_id), "usage")
+
+
+def times_file(job_id: str) -> str:
+    """When which byte of the log was written: pairs of seconds and offset."""
+    return os.path.join(job_dir(job_id), "times")
+
+
+def reader_file(job_id: str, reader: str) -> str:
+    """How far a named reader of the log has come."""
+    return os.path.join(job_dir(job_id), "readers", reader)
+
+
+def live_dir() -> str:
+    """One lock file for every job that runs."""
+    return os.path.join(root(), "live")
+
+
+def lock_file(job_id: str) -> str:
+    """Held by the job's runner for as long as the job lives."""
+    return os.path.join(live_dir(), job_id + ".lock")
+
+
+def adopt_file(job_id: str) -> str:
+    """Held by whoever adopted the job, so that only one does."""
+    return os.path.join(live_dir(), job_id + ".adopt")
+
+
+def log_file(name: str, run: int) -> str:
+    """The log of ``NAME.run``."""
+    return os.path.join(logs(), name, "%d.log" % run)
+
+
+def log_link(name: str) -> str:
+    """A link to the newest log of ``NAME``."""
+    return os.path.join(logs(), name, "run.log")

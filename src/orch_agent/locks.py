@@ -1,0 +1,60 @@
+"""Lock files of live jobs: the kernel says who lives.
+
+Invariants
+- A lock is created locked under a name of its own and then renamed into place, so nobody ever sees
+  a lock file of a live job that is not held.
+- Probing takes a shared lock and gives it back; holders never wait for probers, for they bring a new file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from . import layout
+
+
+def hold(path: str) -> int:
+    """Create the lock file, held by this process until it ends; its descriptor is not inherited."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    aside = "%s.%d" % (path, os.getpid())
+    fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.rename(aside, path)
+    return fd
+
+
+def is_held(path: str) -> bool:
+    """Whether somebody holds it. A missing file is held by nobody."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
+def try_hold(path: str) -> bool:
+    """Take the lock on a file that stays, for as long as this process lives; whether we got it."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        os.close(fd)
+        return False
+
+
+def release(job_id: str) -> None:
+    """Remove the lock files of a job that has ended."""
+    for path in (layout.lock_file(job_id), layout.adopt_file(job_id)):
+        try:
+            os.unlink(path)
+        except OSError:
+            pass

@@ -1,0 +1,124 @@
+"""Reading a job's log: from the end, from a time, line by line, and along with a job that still writes.
+
+Invariants
+- Offsets are bytes of the file, so a reader can go on from where it was, on any connection.
+- Nothing is read that is not asked for: the last lines of 5 GB cost a few blocks.
+- A follower ends only after it has seen the job's end *and then* the end of the file.
+- The file is looked at, not subscribed to: that works on every file system and costs one fstat each time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import time
+from collections.abc import Iterator
+from re import Pattern
+from typing import Callable
+
+from . import joblog
+from .model import Refusal
+
+BLOCK = 1 << 16
+_POLL = 0.02
+_PIECES = (64 << 20) // BLOCK
+
+
+def tail_offset(fd: int, lines: int) -> int:
+    """Where the last ``lines`` lines begin. A last line without its newline counts."""
+    end = os.fstat(fd).st_size
+    if lines <= 0:
+        return end
+    # The newline that ends the last line separates nothing.
+    position = end - 1 if end and os.pread(fd, 1, end - 1) == b"\n" else end
+    while position > 0:
+        start = max(0, position - BLOCK)
+        block = os.pread(fd, position - start, start)
+        found = block.count(b"\n")
+        if found >= lines:
+            at = len(block)
+            for _ in range(lines):
+                at = block.rindex(b"\n", 0, at)
+            return start + at + 1
+        lines -= found
+        position = start
+    return 0
+
+
+def since_offset(times_path: str, since: float, end: int) -> int:
+    """Where the bytes written at ``since`` (seconds since the epoch) or later begin; a clock set back is no trap."""
+    for at, offset in joblog.times(times_path):
+        if at >= since:
+            return min(offset, end)
+    return end
+
+
+def compile_pattern(text: str) -> Pattern[bytes]:
+    """The regular expression, or a refusal that says where it is wrong."""
+    try:
+        return re.compile(os.fsencode(text))
+    except re.error as error:
+        raise Refusal("usage", "the pattern %s is not a regular expression: %s" % (ascii(text), error)) from None
+
+
+def client_gone(fd: int = 0) -> bool:
+    """Whether the other side of our standard input has gone away; waits a moment for news."""
+    ready, _, _ = select.select([fd], [], [], _POLL)
+    return bool(ready) and not os.read(fd, 4096)
+
+
+def follow(fd: int, offset: int, ended: Callable[[], bool], gone: Callable[[], bool]) -> Iterator[bytes]:
+    """Blocks from ``offset`` until the job has ended and all is read, or the client is gone."""
+    last_look = 0.0
+    while True:
+        data = os.pread(fd, BLOCK, offset)
+        if data:
+            offset += len(data)
+            yield data
+            continue
+        if time.monotonic() - last_look > 3 * _POLL:
+            last_look = time.monotonic()
+            if ended():
+                # It may have written between our read and its end.
+                yield from read(fd, offset, os.fstat(fd).st_size)
+                return
+        if gone():
+            return
+
+
+def read(fd: int, offset: int, end: int) -> Iterator[bytes]:
+    """Blocks from ``offset`` to ``end``."""
+    while offset < end:
+        data = os.pread(fd, min(BLOCK, end - offset), offset)
+        if not data:
+            return
+        offset += len(data)
+        yield data
+
+
+def matching(blocks: Iterator[bytes], pattern: Pattern[bytes], skip: int) -> Iterator[bytes]:
+    """The lines that match, without the first ``skip`` of them. The end of a line is not part of the match."""
+    for line in lines(blocks):
+        if pattern.search(line.rstrip(b"\r\n")):
+            if skip > 0:
+                skip -= 1
+            else:
+                yield line
+
+
+def lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Whole lines; the last may lack its newline, and one beyond 64 MiB comes in pieces."""
+    parts: list[bytes] = []
+    for block in blocks:
+        *whole, rest = block.split(b"\n")
+        for piece in whole:
+            yield b"".join([*parts, piece, b"\n"])
+            parts = []
+        if rest:
+            parts.append(rest)
+        if len(parts) > _PIECES:
+            yield b"".join(parts)
+            parts = []
+    if parts:
+        yield b"".join(parts)

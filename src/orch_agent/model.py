@@ -1,0 +1,164 @@
+"""The vocabulary both sides share: what a job is, the states it can be in, and how it is shown.
+
+Invariants
+- A state carries its data, so an impossible state (ended without a result, running without a start)
+  cannot be written down.
+- The names of states are Slurm's.
+- Times inside the agent are seconds since the epoch (float); text times exist only in ``JobView``.
+- Everything here is immutable and knows nothing of files, processes or SQL.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Optional, Union
+
+PENDING = "PENDING"
+RUNNING = "RUNNING"
+COMPLETED = "COMPLETED"
+FAILED = "FAILED"
+CANCELLED = "CANCELLED"
+TIMEOUT = "TIMEOUT"
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
+NODE_FAIL = "NODE_FAIL"
+PREEMPTED = "PREEMPTED"
+
+LIVE_STATES = frozenset({PENDING, RUNNING})
+END_STATES = frozenset({COMPLETED, FAILED, CANCELLED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, PREEMPTED})
+
+JOB_ENV = ("ORCH_JOB_ID", "ORCH_JOB", "ORCH_JOB_NAME", "ORCH_JOB_RUN")
+"""The environment variables that tell a job who it is: its id (the marker of its processes), NAME.n, NAME and n."""
+
+NAME_RULE = "a letter or digit, then at most 63 letters, digits, '_' or '-'"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+
+
+class Refusal(Exception):
+    """Something asked for is not done. ``kind`` is stable for programs, ``hint`` the next thing to type.
+
+    Kinds: ``usage`` ``not_found`` ``refused`` ``name_in_use`` ``conflict`` ``host`` ``not_authorised``.
+    """
+
+    def __init__(self, kind: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+
+
+def is_name(text: str) -> bool:
+    """Whether ``text`` may name a job, a reader or a submission key."""
+    return _NAME.match(text) is not None
+
+
+def check_name(text: str, what: str = "job name") -> str:
+    """Return ``text``, or refuse it with the rule in the message."""
+    if not is_name(text):
+        raise Refusal("usage", "%s %s is not allowed: it takes %s" % (what, ascii(text), NAME_RULE))
+    return text
+
+
+class JobRef(NamedTuple):
+    """``NAME`` (the newest run) or ``NAME.n`` (the n-th)."""
+
+    name: str
+    run: Optional[int]
+
+    @staticmethod
+    def parse(text: str) -> JobRef:
+        """Read a reference; refuses what is neither ``NAME`` nor ``NAME.n``."""
+        name, dot, run = text.partition(".")
+        if dot and not (run.isascii() and run.isdigit() and len(run) < 10 and int(run) > 0):
+            raise Refusal("usage", "%s is not a job: write NAME or NAME.RUN, as in train.3" % ascii(text))
+        return JobRef(check_name(name), int(run) if dot else None)
+
+    def __str__(self) -> str:
+        return self.name if self.run is None else "%s.%d" % (self.name, self.run)
+
+
+class JobSpec(NamedTuple):
+    """What to run: fixed at submission, the same for every attempt."""
+
+    name: str
+    command: str
+    cwd: Optional[str] = None
+    env: Mapping[str, str] = {}
+    tty: bool = True
+    keep_children: bool = False
+
+
+def check_spec(spec: JobSpec) -> JobSpec:
+    """Refuse a specification that no host could run."""
+    check_name(spec.name)
+    if not spec.command.strip():
+        raise Refusal("usage", "the command is empty", 'orch run %s "COMMAND"' % spec.name)
+    texts = [("command", spec.command), ("cwd", spec.cwd or "")]
+    texts += [("env %s" % key, value) for key, value in spec.env.items()]
+    for what, text in texts:
+        if "\0" in text:
+            raise Refusal("usage", "the %s holds a NUL byte, which no program can be given" % what)
+    for key in spec.env:
+        if not key or "=" in key or "\0" in key:
+            raise Refusal("usage", "%s is not the name of an environment variable" % ascii(key))
+        if key in JOB_ENV:
+            raise Refusal("usage", "%s is set by orch itself: choose another name" % key)
+    return spec
+
+
+class Result(NamedTuple):
+    """How a job ended. ``exit_code`` and ``signal`` are both None where nobody could know."""
+
+    state: str
+    exit_code: Optional[int] = None
+    signal: Optional[int] = None
+    reason: Optional[str] = None
+    mem_peak_bytes: Optional[int] = None
+    cpu_seconds: Optional[float] = None
+    log_lost_bytes: int = 0
+
+
+class Pending(NamedTuple):
+    """Accepted and durable, not started."""
+
+    reason: str
+
+
+class Running(NamedTuple):
+    """Its process tree lives. ``orphaned``: its runner is gone and somebody must adopt it."""
+
+    started_at: float
+    pid: int
+    orphaned: bool = False
+
+
+class Ended(NamedTuple):
+    """Over, at ``at``."""
+
+    at: float
+    result: Result
+
+
+State = Union[Pending, Running, Ended]
+
+
+class Usage(NamedTuple):
+    """What a job uses: anonymous and shared memory in bytes, processor time in seconds."""
+
+    mem_bytes: int
+    mem_peak_bytes: int
+    cpu_seconds: float
+    waiting_for_input: Optional[bool] = None
+
+
+def rfc3339(at: Optional[float]) -> Optional[str]:
+    """``2026-02-16T14:30:00.250Z``; None stays None."""
+    if at is None:
+        return None
+    millis = int(round(at * 1000))
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(millis // 1000)) + ".%03dZ" % (millis % 1000)
+
+
+JobView = Mapping[str, Any]
+"""A job as every face sees it: the JSON object of the contract. Keys never change meaning."""

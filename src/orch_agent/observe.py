@@ -1,0 +1,110 @@
+"""Look at a job, and do what the sight of it asks for.
+
+Invariants
+- Evidence is gathered in the order lock, processes, result: a runner writes the result before it lets go
+  of the lock, so whoever finds the lock free and then no result has seen the truth.
+- Whoever sees an end that is not in the ledger writes it there; whoever sees an orphan has it adopted;
+  whoever sees an accepted job that nobody started starts it. So nothing depends on one process living.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Optional
+
+from . import cgroup, files, layout, locks, procs, wire
+from .launch import detach
+from .ledger import Ledger, Record, stored_end
+from .model import CANCELLED, Ended, Pending, Result, Running, State
+from .state import Evidence, derive
+
+_START_PATIENCE = 3.0
+"""Seconds after which an accepted job without a runner is taken to have lost it on the way."""
+
+
+_FULL_LOOK = 1.0
+
+
+def written_end(job_id: str) -> Optional[Ended]:
+    """The end told by the job's result file, or None."""
+    found = wire.result_from_json(files.read_text(layout.result_file(job_id)) or "")
+    return Ended(*found) if found else None
+
+
+def _survives(record: Record) -> bool:
+    """Whether any process of the job lives."""
+    if record.pid is not None and procs.is_same(record.pid, record.birth or ""):
+        return True
+    group = cgroup.find(record.cgroup)
+    return bool(group and group.pids()) or bool(procs.marked(record.id))
+
+
+def _last_sign(record: Record) -> float:
+    """When the job was last seen to live."""
+    signs = [record.started_at or record.submitted_at]
+    for path in (layout.usage_file(record.id), record.log_path):
+        try:
+            signs.append(os.stat(path).st_mtime)
+        except OSError:
+            pass
+    return max(signs)
+
+
+def evidence(record: Record) -> Evidence:
+    """What can be seen of the job now."""
+    held = locks.is_held(layout.lock_file(record.id))
+    alive = held or _survives(record)
+    return Evidence(
+        lock_held=held,
+        alive=alive,
+        end=written_end(record.id),
+        boot_id=procs.boot_id(),
+        cancelled=os.path.exists(layout.cancel_file(record.id)),
+        last_sign=_last_sign(record),
+    )
+
+
+def look(ledger: Ledger, record: Record) -> State:
+    """The job's state now; see the invariants for what else happens."""
+    state: Optional[State] = stored_end(record)
+    if state is None:
+        state = derive(record, evidence(record))
+        if isinstance(state, Ended):
+            ledger.settle(record.id, state)
+            locks.release(record.id)
+        elif isinstance(state, Running) and state.orphaned:
+            detach.agent("adopt", record.id)
+        elif isinstance(state, Pending) and abs(time.time() - record.submitted_at) > _START_PATIENCE:
+            detach.agent("runner", record.id)
+    return state
+
+
+class Watch:
+    """Waits for the end of one job: a stat each time, a full look once a second."""
+
+    def __init__(self, ledger: Ledger, record: Record) -> None:
+        self.record = record
+        self._ledger = ledger
+        self._ended = record.ended_at is not None
+        self._next_look = 0.0
+
+    def has_ended(self) -> bool:
+        """Whether it is over."""
+        if self._ended:
+            return True
+        now = time.monotonic()
+        if now >= self._next_look or os.path.exists(layout.result_file(self.record.id)):
+            self._next_look = now + _FULL_LOOK
+            self.record = self._ledger.get(self.record.id) or self.record
+            self._ended = isinstance(look(self._ledger, self.record), Ended)
+        return self._ended
+
+
+def cancel_pending(ledger: Ledger, job_id: str) -> bool:
+    """End a job before it starts; whether it had not started."""
+    with ledger.transaction():
+        record = ledger.get(job_id)
+        if record is None or record.started_at is not None:
+            return False
+        return ledger.settle(job_id, Ended(time.time(), Result(CANCELLED, reason="cancelled before it started")))

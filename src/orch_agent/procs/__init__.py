@@ -1,0 +1,70 @@
+"""Processes of this system: who lives, who belongs to whom, what they use.
+
+Invariants
+- A process is named by its pid *and* its birth, for pids are used again.
+- What vanishes while one looks is simply not there: no function raises for a process that has gone.
+- Linux reads /proc; everything else asks ``ps``, which is slower and knows less.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+from ..model import JOB_ENV
+from .process import Process
+
+MARKER = JOB_ENV[0]
+"""The environment variable that marks every process of a job, also one that left its session."""
+
+if sys.platform == "linux":
+    from .linux import argv, boot_id, children, having, inspect, memory, waits_for_terminal
+else:
+    from .ps import argv, boot_id, children, having, inspect, memory, waits_for_terminal
+
+__all__ = [
+    "MARKER",
+    "Process",
+    "argv",
+    "boot_id",
+    "children",
+    "descendants",
+    "inspect",
+    "is_agent",
+    "is_same",
+    "marked",
+    "memory",
+    "waits_for_terminal",
+]
+
+
+def is_same(pid: int, birth: str) -> bool:
+    """Whether the process with this pid and this birth still lives."""
+    found = inspect(pid)
+    return found is not None and found.birth == birth
+
+
+def descendants(roots: Iterable[int]) -> dict[int, Process]:
+    """The living processes among ``roots`` and everything below them, by pid."""
+    found: dict[int, Process] = {}
+    queue = list(roots)
+    while queue:
+        pid = queue.pop()
+        process = None if pid in found else inspect(pid)
+        if process is not None:
+            found[pid] = process
+            queue.extend(children(pid))
+    return found
+
+
+def marked(job_id: str) -> list[int]:
+    """Pids of all living processes whose environment names this job (a look at every process)."""
+    me = os.getpid()
+    return [pid for pid in having("%s=%s" % (MARKER, job_id)) if pid != me and inspect(pid) is not None]
+
+
+def is_agent(pid: int) -> bool:
+    """Whether this is an agent of ours. A job that submits jobs has their runners beneath it, not in its tree."""
+    words = argv(pid)
+    return len(words) > 3 and os.path.basename(words[3]).startswith("agent-") and "-I" in words[1:3]

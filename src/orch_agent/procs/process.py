@@ -1,0 +1,15 @@
+"""A process, as both ways of looking describe it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Process(NamedTuple):
+    """One living process. ``cpu_seconds`` includes the children it has waited for."""
+
+    pid: int
+    parent: int
+    group: int
+    birth: str
+    cpu_seconds: float

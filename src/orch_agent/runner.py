@@ -1,0 +1,362 @@
+"""One job's life: its terminal, its log, its end. One runner process for each job.
+
+Invariants
+- The runner is nobody's child and ignores SIGHUP; only SIGKILL ends it before its job.
+- The job begins after the ledger says so, and the ledger says so for one runner only.
+- Log first, then views. The result is on disk before the state says ended, the log before the result.
+- When the command has exited, what is left of its tree is ended too, unless the job keeps its children.
+- SIGTERM to the runner means that the host is going down: the job is ended and said to be a victim of that.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from typing import Optional
+
+from . import cgroup, files, layout, locks, procs, terminal, tree, usage, views, wire
+from .joblog import JobLog
+from .launch import detach
+from .ledger import Record, Start, open_ledger
+from .model import CANCELLED, COMPLETED, FAILED, JOB_ENV, NODE_FAIL, Ended, Result
+
+SURVIVORS_GRACE = 5.0
+_BATCH = 1 << 18
+_BEHIND, _PLAIN_FILE = 0.02, 0.1
+_LAST_LOOK = 1.0
+
+
+def main(job_id: str) -> None:
+    """Run the job, unless somebody else does or did."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.chdir(layout.job_dir(job_id))
+    cgroup.leave()
+    with open_ledger() as ledger:
+        record = ledger.get(job_id)
+    if record is not None and record.started_at is None and record.ended_at is None:
+        Runner(record).run()
+
+
+class Runner:
+    """Owns one job."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.spec = record.spec
+        self.log = JobLog(record.log_path, layout.times_file(record.id))
+        self.room = files.Reserved(layout.result_file(record.id))
+        self.usage_fd = os.open(layout.usage_file(record.id), os.O_RDWR | os.O_CREAT, 0o600)
+        self.group = cgroup.create(record.id)
+        self.sampler = usage.Sampler(self.group)
+        self.views: dict[int, views.View] = {}
+        self.typed = b""
+        self.ending: Optional[tree.Ending] = None
+        self.cause: Optional[str] = None
+        self.wait_status: Optional[int] = None
+        self.resize: Optional[tuple[float, int, int]] = None
+        self.next_sample = 0.0
+        self.quiet_since = time.monotonic()
+
+    # Beginning
+
+    def run(self) -> None:
+        """The whole life."""
+        subreaper = tree.become_subreaper()
+        # A terminal cannot be shared with a plain file: without one the job writes the log itself.
+        self.child = terminal.prepare(self._begin, None if self.spec.tty else self.log.fd)
+        self.tree = tree.Tree(self.record.id, self.child.pid, self.group, os.getpid() if subreaper else None)
+        if not self._claim():
+            return  # our child sees its gate close and ends
+        self._listen()
+        self.child.let_go()
+        while not self._over():
+            self._turn()
+        self._finish()
+
+    def _claim(self) -> bool:
+        process = procs.inspect(self.child.pid)
+        start = Start(
+            at=time.time(),
+            pid=self.child.pid,
+            birth=process.birth if process else "",
+            boot_id=procs.boot_id(),
+            cgroup=self.group.path if self.group else None,
+        )
+        with open_ledger() as ledger, ledger.transaction():
+            now = ledger.get(self.record.id)
+            if now is None or now.started_at is not None or now.ended_at is not None:
+                return False
+            locks.hold(layout.lock_file(self.record.id))
+            return ledger.claim(self.record.id, start)
+
+    def _begin(self) -> None:
+        """In the child, once let go."""
+        os.umask(detach.original_umask)
+        if self.group is not None:
+            self.group.enter()
+        os.chdir(self.spec.cwd or layout.home())
+        words = terminal.shell_words(self.spec.command, os.path.join(layout.job_dir(self.record.id), "command"))
+        os.execvpe(words[0], words, self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **detach.environment(),
+            "TERM": "xterm-256color" if self.spec.tty else "dumb",
+            **self.spec.env,
+            **dict(zip(JOB_ENV, (self.record.id, self.record.ref, self.record.name, str(self.record.run)))),
+        }
+
+    def _listen(self) -> None:
+        """Open for views; the working directory is the job's, so the name is short."""
+        files.remove(layout.SOCKET)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(layout.SOCKET)
+        self.listener.listen(16)
+        self.listener.setblocking(False)
+        self.wake, wake = os.pipe()
+        for fd in (self.wake, wake):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self._end("host", SURVIVORS_GRACE))
+        self.poll = select.poll()
+        for fd in (self.wake, self.listener.fileno()):
+            self.poll.register(fd, select.POLLIN)
+        if self.child.master is not None:
+            self.poll.register(self.child.master, select.POLLIN)
+
+    # The loop
+
+    def _turn(self) -> None:
+        for fd, event in self.poll.poll(self._patience() * 1000):
+            if fd == self.child.master:
+                if event & ~select.POLLOUT:
+                    self._relay()
+            elif fd == self.wake:
+                _drain(fd)
+            elif fd == self.listener.fileno():
+                self._admit()
+            elif fd in self.views:
+                self._hear(self.views[fd])
+        self._type()
+        self._reap()
+        self._tick()
+        self._show()
+
+    def _patience(self) -> float:
+        """Seconds until something is due by itself."""
+        due = [self.next_sample - time.monotonic()]
+        if self.ending is not None or self.wait_status is not None:
+            due.append(tree.STEP)
+        if self.resize is not None:
+            due.append(self.resize[0] - time.monotonic())
+        watching = [view for view in self.views.values() if view.watches]
+        if any(view.offset != self.log.size or view.greeting for view in watching):
+            due.append(_BEHIND)
+        if watching and self.child.master is None:
+            due.append(_PLAIN_FILE)
+        return max(0.0, min(due))
+
+    def _relay(self, limit: int = _BATCH) -> bool:
+        """Terminal to log, as much as there is; whether anything came."""
+        assert self.child.master is not None
+        chunks: list[bytes] = []
+        amount = 0
+        try:
+            while amount < limit:
+                data = os.read(self.child.master, 65536)
+                chunks.append(data)
+                amount += len(data)
+        except OSError:
+            pass  # nothing more for now
+        if chunks:
+            self.log.write(b"".join(chunks))
+            self.quiet_since = time.monotonic()
+        return bool(chunks)
+
+    def _admit(self) -> None:
+        try:
+            view = views.View(self.listener.accept()[0])
+        except OSError:
+            return  # it went away, or we are out of descriptors: it will ask again
+        self.views[view.fileno()] = view
+        self.poll.register(view.fileno(), select.POLLIN)
+
+    def _hear(self, view: views.View) -> None:
+        for kind, payload in view.receive():
+            if kind == b"i":
+                self.typed += payload
+            elif kind == b"c":
+                self._look_for_cancel()
+            elif kind == b"w" and len(payload) == views.SIZE.size:
+                self._resize(view, *views.SIZE.unpack(payload))
+
+    def _resize(self, view: views.View, rows: int, columns: int) -> None:
+        redraw = False if view.watches else view.watch(self.log)
+        if self.child.master is not None and rows and columns:
+            if redraw:
+                # A full-screen program draws itself when its size changes: make it change.
+                terminal.set_size(self.child.master, rows, max(1, columns - 1))
+                self.resize = (time.monotonic() + 0.05, rows, columns)
+            else:
+                terminal.set_size(self.child.master, rows, columns)
+
+    def _type(self) -> None:
+        """Into the terminal, as much as it takes."""
+        if self.child.master is None:
+            self.typed = b""
+            return
+        try:
+            while self.typed:
+                self.typed = self.typed[os.write(self.child.master, self.typed[:1024]) :]
+        except OSError:
+            pass  # its buffer is full: poll says when there is room
+        wanted = select.POLLIN | (select.POLLOUT if self.typed else 0)
+        self.poll.modify(self.child.master, wanted)
+
+    def _show(self) -> None:
+        for view in list(self.views.values()):
+            view.feed(self.log)
+            if view.closing and (view.watches or not self.typed):
+                self.poll.unregister(view.fileno())
+                del self.views[view.fileno()]
+                view.socket.close()
+
+    def _reap(self) -> None:
+        try:
+            while True:
+                pid, status, used = os.wait4(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid not in self.tree.strangers:
+                    self.sampler.reaped_cpu += used.ru_utime + used.ru_stime
+                if pid == self.child.pid:
+                    self.wait_status = status
+        except ChildProcessError:
+            pass  # nobody is left
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self.resize is not None and now >= self.resize[0]:
+            assert self.child.master is not None
+            terminal.set_size(self.child.master, *self.resize[1:])
+            self.resize = None
+        if self.child.master is None:
+            self._follow_file()
+        if now >= self.next_sample:
+            self._look_for_cancel()
+            self.log.retry()
+            usage.write(self.usage_fd, self.sampler.sample(self.tree.members().values(), self._waits(now)))
+            self.next_sample = time.monotonic() + self.sampler.interval
+
+    def _follow_file(self) -> None:
+        """Without a terminal the job writes its log itself: note how far it is."""
+        before = self.log.size
+        self.log.measure()
+        if self.log.size != before:
+            self.log.stamp(before)
+
+    def _waits(self, now: float) -> Optional[bool]:
+        """Whether the job waits for somebody to type."""
+        if self.child.master is None or self.child.slave is None:
+            return False
+        try:
+            group = os.tcgetpgrp(self.child.master)
+            terminal_name = os.ttyname(self.child.slave)
+        except OSError:
+            return None
+        tail = os.pread(self.log.fd, 1, max(0, self.log.size - 1))
+        prompted = now - self.quiet_since > 1 and tail not in (b"", b"\n", b"\r")
+        return procs.waits_for_terminal(group, terminal_name, prompted)
+
+    # Ending
+
+    def _look_for_cancel(self) -> None:
+        grace = files.read_text(layout.cancel_file(self.record.id))
+        if grace is not None:
+            self._end("cancel", float(grace or 0))
+
+    def _end(self, cause: str, grace: float) -> None:
+        if self.wait_status is None:
+            self.cause = self.cause or cause
+        if self.ending is None:
+            self.ending = tree.Ending(self.tree, grace)
+        else:
+            self.ending.hurry(grace)
+
+    def _over(self) -> bool:
+        """Whether the command has exited and its tree is gone, or may stay."""
+        if self.wait_status is None:
+            if self.ending is not None:
+                self.ending.step()
+            return False
+        if self.ending is None:
+            if self.spec.keep_children or not self.tree.members(thorough=True):
+                return True
+            self.ending = tree.Ending(self.tree, SURVIVORS_GRACE)
+        return self.ending.step()
+
+    def _finish(self) -> None:
+        if self.child.master is not None:
+            until = time.monotonic() + _LAST_LOOK
+            while self._relay() and time.monotonic() < until:
+                pass
+        lost = self.log.finish()
+        self.log.measure()
+        end = Ended(time.time(), self._result(lost))
+        self.room.write(wire.result_to_json(end.at, end.result))
+        try:
+            with open_ledger() as ledger:
+                ledger.settle(self.record.id, end)
+        except Exception:
+            pass  # a full disk: the result file says it all, and whoever looks next writes it down
+        self._farewell()
+        locks.release(self.record.id)
+        if self.group is not None:
+            self.group.remove()
+
+    def _farewell(self) -> None:
+        """Show the views the last lines."""
+        until = time.monotonic() + _LAST_LOOK
+        while any([view.feed(self.log) for view in self.views.values()]) and time.monotonic() < until:
+            time.sleep(0.01)
+        files.remove(layout.SOCKET)
+
+    def _result(self, lost: int) -> Result:
+        assert self.wait_status is not None
+        exited = os.WIFEXITED(self.wait_status)
+        code = os.WEXITSTATUS(self.wait_status) if exited else None
+        number = None if exited else os.WTERMSIG(self.wait_status)
+        state, reason = self._verdict(code, number)
+        final = self.sampler.sample(self.tree.members().values(), None)
+        return Result(state, code, number, reason, final.mem_peak_bytes, round(final.cpu_seconds, 3), lost)
+
+    def _verdict(self, code: Optional[int], number: Optional[int]) -> tuple[str, Optional[str]]:
+        if self.cause == "cancel":
+            return CANCELLED, "cancelled"
+        if self.cause == "host":
+            return NODE_FAIL, "the host was going down (its runner got SIGTERM)"
+        if number is not None:
+            return FAILED, "killed by %s" % signal_name(number)
+        left = self.ending.asked if self.ending is not None else 0
+        reason = "%d processes it left behind were ended (--keep-children keeps them)" % left if left else None
+        return (COMPLETED if code == 0 else FAILED), reason
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number
+
+
+def _drain(fd: int) -> None:
+    try:
+        while os.read(fd, 4096):
+            pass
+    except OSError:
+        pass

@@ -1,0 +1,51 @@
+"""What state a job is in, from what its record says and what can be seen. Pure.
+
+Invariants, in the order they are applied
+- A written end wins over everything.
+- What was not started is pending.
+- A held lock is the kernel's word that the job lives.
+- A changed boot id proves that nothing survived; an unchanged one proves nothing.
+- A free lock alone proves nothing either: a job is gone only when its processes are gone too.
+- What ended unseen has an exit status that nobody knows, and is never said to have failed by itself.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+from .ledger import Record, stored_end
+from .model import CANCELLED, NODE_FAIL, Ended, Pending, Result, Running, State
+
+
+class Evidence(NamedTuple):
+    """What an observer saw, in this order: lock, processes, written result."""
+
+    lock_held: bool
+    alive: bool
+    end: Optional[Ended]
+    boot_id: str
+    cancelled: bool
+    last_sign: float
+
+
+def derive(record: Record, seen: Evidence) -> State:
+    """The state of ``record`` in the light of ``seen``."""
+    end = stored_end(record) or seen.end
+    if end is not None:
+        return end
+    if record.started_at is None:
+        return Pending("about to start")
+    if seen.lock_held:
+        return Running(record.started_at, record.pid or 0)
+    if record.boot_id and seen.boot_id and record.boot_id != seen.boot_id:
+        return _lost(record, seen, "the host restarted while it ran")
+    if seen.alive:
+        return Running(record.started_at, record.pid or 0, orphaned=True)
+    return _lost(record, seen, "its runner was killed, and nothing of the job is left; its exit status is unknown")
+
+
+def _lost(record: Record, seen: Evidence, why: str) -> Ended:
+    at = max(seen.last_sign, record.started_at or 0.0)
+    if seen.cancelled:
+        return Ended(at, Result(CANCELLED, reason="cancelled; " + why))
+    return Ended(at, Result(NODE_FAIL, reason=why))

@@ -1,0 +1,112 @@
+"""The pseudo-terminal of a job, and the process that begins on it.
+
+Invariants
+- The process starts with default signals, the person's umask, no inherited descriptor but 0, 1 and 2,
+  and the terminal as its controlling terminal.
+- It waits until it is let go: whoever starts it can write down who it is first. If its starter dies
+  before that, it ends without having run anything.
+- The runner keeps the slave side open as well: a job that closes its terminal ends nothing, and at the
+  end of the job every byte can still be read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import struct
+import termios
+from typing import Callable, Optional
+
+ROWS, COLUMNS = 30, 120
+"""The size of a terminal that nobody has looked at yet."""
+
+PATH_PREFIX = '[[ ":$PATH:" == *":$HOME/bin:"* ]] || export PATH="$HOME/bin:$PATH"; '
+_ARGUMENT_LIMIT = 100_000
+"""Bytes; Linux takes 131,072 in one argument."""
+
+
+def shell_words(command: str, file: str) -> list[str]:
+    """The words that run ``command`` in a login shell; a very long one is read from ``file``."""
+    text = PATH_PREFIX + command
+    if len(os.fsencode(text)) > _ARGUMENT_LIMIT:
+        with open(file, "wb") as out:
+            out.write(os.fsencode(command))
+        text = PATH_PREFIX + '. "$0"'
+        return ["bash", "-lc", text, file]
+    return ["bash", "-lc", text]
+
+
+def set_size(fd: int, rows: int, columns: int) -> None:
+    """Set the window size; the kernel tells the foreground processes where it changed."""
+    try:
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    except OSError:
+        pass
+
+
+def get_size(fd: int) -> tuple[int, int]:
+    """Rows and columns; the default where ``fd`` is no terminal or has no size."""
+    try:
+        rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8))
+    except OSError:
+        rows = columns = 0
+    return rows or ROWS, columns or COLUMNS
+
+
+class Child:
+    """A process that waits to be let go. ``master`` and ``slave`` are None without a terminal."""
+
+    def __init__(self, pid: int, gate: int, master: Optional[int], slave: Optional[int]) -> None:
+        self.pid = pid
+        self._gate = gate
+        self.master = master
+        self.slave = slave
+
+    def let_go(self) -> None:
+        """Let it begin."""
+        os.write(self._gate, b".")
+        os.close(self._gate)
+
+
+def prepare(begin: Callable[[], None], log: Optional[int]) -> Child:
+    """Fork a process that will call ``begin`` (which must exec) once let go.
+
+    With ``log`` None it gets a new terminal; otherwise its output goes to that descriptor, its input is empty.
+    """
+    master, slave = os.openpty() if log is None else (None, None)
+    if master is not None:
+        set_size(master, ROWS, COLUMNS)
+        os.set_blocking(master, False)
+    waiting, gate = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(gate)
+            _settle_in(slave, log)
+            if os.read(waiting, 1):
+                begin()
+        finally:
+            os._exit(127)
+    os.close(waiting)
+    return Child(pid, gate, master, slave)
+
+
+def _settle_in(slave: Optional[int], log: Optional[int]) -> None:
+    os.setsid()
+    if slave is not None:
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        streams = (slave, slave, slave)
+    else:
+        assert log is not None
+        streams = (os.open(os.devnull, os.O_RDONLY), log, log)
+    for target, source in enumerate(streams):
+        os.dup2(source, target)
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            try:
+                signal.signal(number, signal.SIG_DFL)
+            except (OSError, ValueError):
+                pass  # reserved by the C library
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

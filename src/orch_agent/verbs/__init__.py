@@ -1,0 +1,1 @@
+"""One verb, one file. A verb takes a decoded request and returns the answer's object, or refuses."""

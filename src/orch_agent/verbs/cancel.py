@@ -1,0 +1,50 @@
+"""``cancel``: TERM to the whole tree, then KILL; return when nobody is left.
+
+The request lies in a file before anybody is told of it, so it reaches the job also if its runner dies meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .. import files, layout, observe, views
+from .. import view as viewing
+from ..ledger import Ledger, Record, open_ledger
+from ..model import Refusal
+from .common import Answer, Request, find, texts, view
+
+_STEP = 0.02
+_PATIENCE = 60.0
+"""Seconds beyond the grace after which we say that something cannot be killed."""
+
+
+def run(request: Request) -> Answer:
+    """The jobs in the order they were named; those that had ended before are left as they are."""
+    grace = max(0.0, float(request.get("grace", 10.0)))
+    with open_ledger() as ledger:
+        records = [find(ledger, ref) for ref in texts(request, "jobs")]
+        watches = [observe.Watch(ledger, record) for record in records]
+        for watch in watches:
+            if not watch.has_ended():
+                _ask(ledger, watch.record, grace)
+        until = time.monotonic() + grace + _PATIENCE
+        while not all([watch.has_ended() for watch in watches]):
+            if time.monotonic() > until:
+                raise Refusal("host", "some processes cannot be killed (waiting for a device?)", "ps -eo pid,stat,args")
+            time.sleep(_STEP)
+        return {"jobs": [view(ledger, watch.record) for watch in watches]}
+
+
+def _ask(ledger: Ledger, record: Record, grace: float) -> None:
+    if observe.cancel_pending(ledger, record.id):
+        return
+    files.write_whole(layout.cancel_file(record.id), "%f" % grace)
+    os.chdir(layout.job_dir(record.id))
+    runner = viewing.connect(patience=0)
+    if runner is not None:
+        try:
+            runner.sendall(views.frame(b"c", b""))
+        except OSError:
+            pass  # it looks at the file by itself within a second
+        runner.close()

@@ -1,0 +1,50 @@
+"""What several verbs need: the run that was meant, and its view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import observe, present
+from ..ledger import Ledger, Record
+from ..model import JobRef, JobView, Refusal
+
+Request = Mapping[str, Any]
+Answer = Mapping[str, Any]
+
+
+def text(request: Request, key: str) -> str:
+    """A text the request must hold."""
+    value = request.get(key)
+    if not isinstance(value, str):
+        raise Refusal("usage", "the request lacks the text %r" % key)
+    return value
+
+
+def texts(request: Request, key: str) -> list[str]:
+    """A list of texts; empty where the request has none."""
+    value = request.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise Refusal("usage", "%r is not a list of texts" % key)
+    return value
+
+
+def find(ledger: Ledger, ref: str) -> Record:
+    """The run that ``ref`` means, or a refusal that says what there is."""
+    wanted = JobRef.parse(ref)
+    record = ledger.find(wanted)
+    if record is not None:
+        return record
+    last = ledger.last_run(wanted.name)
+    if last:
+        raise Refusal(
+            "not_found",
+            "there is no run %s: %s has runs 1 to %d" % (ref, wanted.name, last),
+            "orch show %s" % wanted.name,
+        )
+    raise Refusal("not_found", "there is no job called %s on this host" % wanted.name, "orch status --all")
+
+
+def view(ledger: Ledger, record: Record) -> JobView:
+    """The run as it is now."""
+    return present.job_view(record, observe.look(ledger, record))

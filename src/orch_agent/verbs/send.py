@@ -1,0 +1,50 @@
+"""``send``: type a line into a job's terminal."""
+
+from __future__ import annotations
+
+import os
+
+from .. import layout, observe, present, views
+from .. import view as viewing
+from ..ledger import Record, open_ledger
+from ..model import Refusal, Running, State
+from .common import Answer, Request, find, text
+
+LINE_LIMIT = 4095
+"""Bytes a terminal takes in one line (N_TTY_BUF_SIZE - 1 on Linux; macOS takes 1,024)."""
+
+
+def run(request: Request) -> Answer:
+    """Type the text and Enter; return when the terminal has it."""
+    typed = os.fsencode(text(request, "text"))
+    if any(len(line) > LINE_LIMIT for line in typed.split(b"\n")):
+        raise Refusal("refused", "a line is longer than the %d bytes a terminal takes" % LINE_LIMIT)
+    with open_ledger() as ledger:
+        record = find(ledger, text(request, "job"))
+        state = observe.look(ledger, record)
+        _check(record, state)
+        _type(record, typed + b"\r")
+        return {"job": present.job_view(record, state)}
+
+
+def _check(record: Record, state: State) -> None:
+    if not isinstance(state, Running):
+        raise Refusal("refused", "%s is not running" % record.ref, "orch show %s" % record.ref)
+    if not record.spec.tty:
+        raise Refusal("refused", "%s has no terminal (--no-tty)" % record.ref, "orch rerun %s" % record.name)
+
+
+def _type(record: Record, data: bytes) -> None:
+    os.chdir(layout.job_dir(record.id))
+    runner = viewing.connect(patience=2)
+    if runner is None:
+        raise Refusal("refused", "the terminal of %s is gone: its runner was killed" % record.ref)
+    with runner:
+        try:
+            runner.settimeout(10)
+            runner.sendall(views.frame(b"i", data))
+            # The runner closes once all is typed.
+            runner.shutdown(1)
+            runner.recv(1)
+        except OSError as error:
+            raise Refusal("host", "%s does not read what is typed: %s" % (record.ref, error)) from error

@@ -1,0 +1,39 @@
+"""``status``: what is pending, running, or ended in the last 24 hours; the history with ``all``."""
+
+from __future__ import annotations
+
+import time
+
+from .. import host
+from ..ledger import Ledger, Record, open_ledger
+from ..model import JobRef, rfc3339
+from .common import Answer, Request, find, texts, view
+
+_RECENT = 24 * 3600.0
+
+
+def run(request: Request) -> Answer:
+    """Rows in the order of submission."""
+    names = texts(request, "names")
+    with open_ledger() as ledger:
+        since = 0.0 if request.get("all") else time.time() - _RECENT
+        records = _named(ledger, names, since) if names else _listed(ledger, since)
+        jobs = [view(ledger, record) for record in records]
+    return {"jobs": jobs, "host": {**host.facts(), "now": rfc3339(time.time())}}
+
+
+def _listed(ledger: Ledger, since: float) -> list[Record]:
+    found = {record.id: record for record in [*ledger.ended_since(since), *ledger.live()]}
+    return sorted(found.values(), key=lambda record: (record.submitted_at, record.name, record.run))
+
+
+def _named(ledger: Ledger, names: list[str], since: float) -> list[Record]:
+    """Runs of these names; of each at least the one that the name means."""
+    found: dict[str, Record] = {}
+    for name in names:
+        wanted = JobRef.parse(name)
+        meant = find(ledger, name)
+        if wanted.run is None:
+            found.update((one.id, one) for one in _listed(ledger, since) if one.name == meant.name)
+        found[meant.id] = meant
+    return list(found.values())

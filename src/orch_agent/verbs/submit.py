@@ -1,0 +1,80 @@
+"""``submit``: accept a job, exactly once, and start it.
+
+The client makes the id. The same id again, after any failure at any point, is the same job.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .. import joblog, layout, observe, wire
+from ..launch import detach, tmux
+from ..ledger import Ledger, Record, open_ledger
+from ..model import Ended, JobSpec, Refusal, check_name, check_spec
+from .common import Answer, Request, text, view
+
+
+def run(request: Request) -> Answer:
+    """Accept, start, and say what became of it."""
+    job_id = check_name(text(request, "id"), "submission key")
+    spec = check_spec(wire.spec_from(request.get("spec") or {}))
+    with open_ledger() as ledger:
+        record, created = _accept(ledger, job_id, spec)
+        if record.started_at is None and record.ended_at is None:
+            _start(record)
+        return {"job": view(ledger, record), "created": created}
+
+
+def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[Record, bool]:
+    """The job's row, and whether this call wrote it."""
+    known = ledger.get(job_id)
+    if known is None:
+        _check_cwd(spec)
+        os.makedirs(layout.job_dir(job_id), mode=0o700, exist_ok=True)
+        with ledger.transaction():
+            known = ledger.get(job_id)
+            if known is None:
+                _check_free(ledger, spec.name)
+                record = ledger.insert(job_id, _next_run(ledger, spec.name), spec, time.time())
+                joblog.create(record.log_path, layout.log_link(record.name))
+                return record, True
+    if known.spec_json != wire.spec_to_json(spec):
+        raise Refusal(
+            "conflict", "the id %s belongs to %s, submitted with another command or options" % (job_id, known.ref)
+        )
+    return known, False
+
+
+def _check_cwd(spec: JobSpec) -> None:
+    where = spec.cwd or layout.home()
+    if not os.path.isabs(where):
+        raise Refusal("usage", "the working directory %s is not an absolute path" % ascii(where))
+    if not os.path.isdir(where):
+        raise Refusal("refused", "there is no directory %s on this host" % ascii(where), "mkdir -p, or --cwd DIR")
+    if not os.access(where, os.X_OK):
+        raise Refusal("refused", "the directory %s may not be entered" % ascii(where), "--cwd DIR")
+
+
+def _check_free(ledger: Ledger, name: str) -> None:
+    for record in ledger.live_runs(name):
+        if not isinstance(observe.look(ledger, record), Ended):
+            hint = "orch run %s --replace …, or another name; look at it: orch attach %s" % (name, name)
+            raise Refusal("name_in_use", "%s is still running or pending" % record.ref, hint)
+
+
+def _next_run(ledger: Ledger, name: str) -> int:
+    """One more than any run the ledger or the logs know: a log is never written over, even if a ledger was lost."""
+    last = ledger.last_run(name)
+    if last == 0:
+        try:
+            entries = os.listdir(os.path.join(layout.logs(), name))
+        except OSError:
+            entries = []
+        last = max([0, *(int(entry[:-4]) for entry in entries if entry.endswith(".log") and entry[:-4].isdigit())])
+    return last + 1
+
+
+def _start(record: Record) -> None:
+    detach.agent("runner", record.id)
+    tmux.open_if_few(record)

@@ -1,0 +1,24 @@
+"""``wait``: return when the jobs have ended (or one of them, or the time is up, or the client is gone)."""
+
+from __future__ import annotations
+
+import time
+
+from .. import logread, observe
+from ..ledger import open_ledger
+from .common import Answer, Request, find, texts, view
+
+
+def run(request: Request) -> Answer:
+    """The jobs in the order they were named."""
+    timeout = request.get("timeout")
+    until = None if timeout is None else time.monotonic() + float(timeout)
+    with open_ledger() as ledger:
+        watches = [observe.Watch(ledger, find(ledger, ref)) for ref in texts(request, "jobs")]
+        enough = any if request.get("any") else all
+        while True:
+            # A list: every one of them is looked at each time, for a look also mends what it finds.
+            done = enough([watch.has_ended() for watch in watches])
+            if done or (until is not None and time.monotonic() >= until) or logread.client_gone():
+                jobs = [view(ledger, watch.record) for watch in watches]
+                return {"jobs": jobs, "timed_out": not done}

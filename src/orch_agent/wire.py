@@ -1,0 +1,70 @@
+"""The language between laptop and host: one JSON object a line, versioned, tolerant both ways.
+
+Invariants
+- Pure ASCII on the wire: any text survives, also bytes that are no UTF-8 (as lone surrogates).
+- A reader ignores keys it does not know and has a default for those it misses, so old and new meet.
+- A field with its default value is not written, so a specification hashes the same in every version
+  that gives it the same meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from .model import JobSpec, Refusal, Result
+
+VERSION = 1
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """One line of ASCII JSON, with its newline."""
+    return json.dumps({"v": VERSION, **document}, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """The object in ``line``; refuses anything else."""
+    try:
+        document = json.loads(line)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise Refusal("usage", "the message is not a JSON object: %s" % ascii(line[:80]))
+    return document
+
+
+def spec_to_json(spec: JobSpec) -> str:
+    """Canonical text of a specification: equal text means equal specification."""
+    defaults = JobSpec._field_defaults
+    fields = {key: value for key, value in spec._asdict().items() if defaults.get(key, ...) != value}
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+def spec_from_json(text: str) -> JobSpec:
+    """The specification in ``text``; unknown keys are ignored."""
+    return spec_from(json.loads(text))
+
+
+def spec_from(fields: Mapping[str, Any]) -> JobSpec:
+    """The specification in a decoded object; refuses one without a name or a command."""
+    known = {key: fields[key] for key in JobSpec._fields if fields.get(key) is not None}
+    try:
+        return JobSpec(**known)
+    except TypeError:
+        raise Refusal("usage", "a job needs a name and a command") from None
+
+
+def result_to_json(ended_at: float, result: Result) -> str:
+    """Text of a result file."""
+    return json.dumps({"ended_at": ended_at, **result._asdict()}, separators=(",", ":"))
+
+
+def result_from_json(text: str) -> Optional[tuple[float, Result]]:
+    """End and result in ``text``, or None where it holds none (an interrupted or foreign write)."""
+    try:
+        fields = json.loads(text)
+        known = {key: fields[key] for key in Result._fields if key in fields}
+        return float(fields["ended_at"]), Result(**known)
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,72 @@
+"""Every test has a home, a tmux server and an agent of its own; the person's are out of bounds.
+
+Invariants
+- HOME and everything that follows from it point into a temporary directory before any test begins.
+- The tripwire looks at the person's real files before and after the run, and fails it if any has changed.
+- What a test started is ended by the test's own fixtures, by pid, through the agent.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.agent import Agent
+from tests.support.cli import Orch
+from tests.support.tripwire import Tripwire
+
+pytest_plugins = ["tests.plugins.no_skips"]
+
+_REAL_HOME = Path(pwd.getpwuid(os.getuid()).pw_dir)
+_tripwire = Tripwire(_REAL_HOME)
+_session_home = tempfile.TemporaryDirectory(prefix="orch-tests-", dir="/tmp")
+_KEPT = ("PATH", "LANG", "LC_ALL", "PYENV_ROOT", "CI", "TMPDIR", "USER", "LOGNAME", "SHELL")
+
+
+def pytest_configure() -> None:
+    """Leave the person's environment before anything is imported or run."""
+    for key in list(os.environ):
+        if key not in _KEPT and not key.startswith(("ORCH_TEST_", "PYTEST_", "COV_")):
+            del os.environ[key]
+    os.environ["HOME"] = _session_home.name
+    os.environ["TMUX_TMPDIR"] = _session_home.name
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if the person's files were touched."""
+    touched = _tripwire.touched()
+    if touched:
+        print(f"\nTRIPWIRE: the tests touched {', '.join(touched)}", file=sys.stderr)
+        session.exitstatus = 3
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home with its own tmux server."""
+    # Short, for tmux's socket lies in it and its path has a limit.
+    with tempfile.TemporaryDirectory(prefix="o-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        path = Path(name).resolve()
+        monkeypatch.setenv("HOME", str(path))
+        monkeypatch.setenv("TMUX_TMPDIR", str(path))
+        monkeypatch.chdir(path)
+        yield path
+
+
+@pytest.fixture
+def agent(home: Path) -> Iterator[Agent]:
+    """An agent in an empty home, run by the oldest Python it must support."""
+    one = Agent(home)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def orch(home: Path, agent: Agent) -> Orch:
+    """The command line, as a person calls it; its jobs are ended after the test."""
+    return Orch(home)

@@ -1,0 +1,52 @@
+"""The command line, as a person or a script calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Done(NamedTuple):
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as a document."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The error document on standard error."""
+        error: dict[str, str] = json.loads(self.err)["error"]
+        return error
+
+
+class Orch:
+    """``orch`` in a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def argv(self, *words: str | bytes) -> list[str | bytes]:
+        """The command line."""
+        return [sys.executable, "-c", "import sys; from orch.cli.main import orch; sys.exit(orch())", *words]
+
+    def __call__(self, *words: str | bytes, timeout: float = 60, **more: Any) -> Done:
+        """Run a command to its end."""
+        env = {**os.environ, "HOME": str(self.home), **more.pop("env", {})}
+        stdin = None if "input" in more else subprocess.DEVNULL
+        done = subprocess.run(self.argv(*words), capture_output=True, timeout=timeout, env=env, stdin=stdin, **more)
+        return Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    def popen(self, *words: str, **more: Any) -> subprocess.Popen[bytes]:
+        """Start a command."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.argv(*words), stdin=pipe, stdout=pipe, stderr=pipe, **more)
