@@ -1,0 +1,149 @@
+"""Command lines read from a declaration: one table gives parsing, help and completion.
+
+Invariants
+- Options may stand before, between and behind the words; after ``--`` everything is taken as it is.
+- Nothing is abbreviated and nothing is ignored: what is not declared is a usage error that names the nearest option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from orch.errors import nearest, usage
+from orch_agent.model import NAME_RULE
+
+
+class Option(NamedTuple):
+    """``value`` is what the help calls its value; without one it is a flag. ``many``: may be given repeatedly."""
+
+    name: str
+    help: str
+    value: str = ""
+    read: Callable[[str], Any] = str
+    short: str = ""
+    many: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the parsed value is found under."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+    @property
+    def absent(self) -> Any:
+        """What is found there when it was not given."""
+        if self.many:
+            return []
+        return None if self.value else False
+
+
+class Command(NamedTuple):
+    """One command as its users see it."""
+
+    name: str
+    words: str
+    """The words it takes, as the usage line has them: ``NAME...``."""
+
+    options: tuple[Option, ...]
+    text: str
+    """What the help says below the summary."""
+
+    least: int = 0
+    most: int | None = None
+    """How many words it takes; None is any number."""
+
+    takes_rest: bool = False
+    """Whether ``--`` sets apart an argument vector; otherwise it only ends the options."""
+
+
+class Arguments:
+    """A command line that was understood: ``args["host"]`` is the value of ``--host``."""
+
+    def __init__(self, values: Mapping[str, Any], words: list[str], rest: list[str] | None = None) -> None:
+        self._values = values
+        self.words = words
+        self.rest = rest
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+
+def parse(command: Command, argv: Sequence[str]) -> Arguments:
+    """Read ``argv``; an ``OrchError`` of kind ``usage`` says what is wrong with it."""
+    values = {option.key: option.absent for option in command.options}
+    words: list[str] = []
+    rest: list[str] | None = None
+    line = iter(argv)
+    for word in line:
+        if word == "--":
+            rest = list(line)
+        elif word.startswith("-") and word != "-":
+            _take(command, word, line, values, words)
+        else:
+            words.append(word)
+    if rest is not None and not command.takes_rest:
+        words, rest = words + rest, None
+    _count(command, words)
+    return Arguments(values, words, rest)
+
+
+def _take(command: Command, word: str, line: Iterator[str], values: dict[str, Any], words: Sequence[str]) -> None:
+    name, given = _split(word)
+    option = next((o for o in command.options if name in (o.name, o.short)), None)
+    if option is None:
+        raise _unknown(command, name, words)
+    if not option.value:
+        if given is not None:
+            raise usage(f"{name} takes no value", _help(command))
+        values[option.key] = True
+        return
+    text = next(line, None) if given is None else given
+    if text is None:
+        raise usage(f"{name} needs a value: {option.value}", _help(command))
+    value = option.read(text)
+    values[option.key] = [*values[option.key], value] if option.many else value
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    """``--name=value`` and ``-nvalue`` hold their value; other options have it behind them, or none."""
+    if word.startswith("--"):
+        name, equals, value = word.partition("=")
+        return name, value if equals else None
+    return word[:2], word[2:] or None
+
+
+def _unknown(command: Command, name: str, words: Sequence[str]) -> Exception:
+    guess = nearest(name.strip("-"), [option.name.strip("-") for option in command.options])
+    hint = f"did you mean --{guess}?" if guess else _help(command)
+    if "NAME" in command.words and not words:
+        return usage(f"{name!a} is no option of orch {command.name}, and no name: a name is {NAME_RULE}", hint)
+    return usage(f"{name!a} is no option of orch {command.name}", hint)
+
+
+def _count(command: Command, words: Sequence[str]) -> None:
+    if len(words) < command.least:
+        raise usage(f"something is missing: {usage_line(command)}", _help(command))
+    if command.most is not None and len(words) > command.most:
+        extra = ascii(words[command.most])
+        raise usage(f"orch {command.name} has no use for {extra}: {usage_line(command)}", _help(command))
+
+
+def _help(command: Command) -> str:
+    return f"orch help {command.name}"
+
+
+def usage_line(command: Command) -> str:
+    """``orch status [options] [NAME...]``."""
+    options = "[options]" if command.options else ""
+    return " ".join(filter(None, ("orch", command.name, options, command.words)))
+
+
+def help_text(command: Command, summary: str) -> str:
+    """The help of one command."""
+    names = [f"{o.short + ', ' if o.short else '    '}{o.name} {o.value}".rstrip() for o in command.options]
+    width = max(map(len, names), default=0)
+    rows = [f"  {name:<{width}}  {option.help}" for name, option in zip(names, command.options, strict=True)]
+    parts = [f"{summary}.", f"Usage: {usage_line(command)}", command.text.strip("\n")]
+    if rows:
+        parts.append("Options:\n" + "\n".join(rows))
+    return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,0 +1,77 @@
+"""``orch __complete WORD...``: candidates for the last word, one a line, each with a tab and an explanation.
+
+The shells' scripts ask this at every Tab, so it is quick and wakes nobody: names of jobs are those last seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from .args import Arguments, Command, Option
+from .output import clean, say
+
+COMMAND = Command(name="__complete", words="WORD...", options=(), text="")
+
+
+def main(args: Arguments) -> int:
+    """Print candidates."""
+    *before, word = args.words or [""]
+    for text, explanation in candidates(before, word):
+        say(f"{text}\t{clean(explanation)}")
+    return 0
+
+
+def candidates(before: Sequence[str], word: str) -> Iterator[tuple[str, str]]:
+    """What ``word`` may become behind the words ``before``, ``orch`` itself left out."""
+    return ((text, why) for text, why in _all(before, word) if text.startswith(word))
+
+
+def _all(before: Sequence[str], word: str) -> Iterable[tuple[str, str]]:
+    from .main import TABLE, load
+
+    if not before:
+        return [(name, entry.summary) for name, entry in TABLE.items()]
+    if before[0] not in TABLE or "--" in before:
+        return []
+    command = load(before[0]).COMMAND
+    awaited = _awaiting(command, before[1:])
+    if awaited is not None:
+        return [(host, "") for host in _hosts()] if awaited.name == "--host" else []
+    if word.startswith("-"):
+        return [(option.name, option.help) for option in command.options]
+    return _words(command, before[1:])
+
+
+def _awaiting(command: Command, before: Sequence[str]) -> Option | None:
+    """The option whose value comes next."""
+    last = before[-1] if before else ""
+    return next((o for o in command.options if o.value and last in (o.name, o.short) and last), None)
+
+
+def _words(command: Command, before: Sequence[str]) -> Iterable[tuple[str, str]]:
+    if command.name == "help":
+        from .main import TABLE
+
+        return [(name, entry.summary) for name, entry in TABLE.items()] + [("agents", "the contract, for programs")]
+    if command.name == "completion":
+        return [(shell, "") for shell in ("bash", "zsh", "fish")]
+    if "NAME" not in command.words:
+        return []
+    first = not any(not word.startswith("-") for word in before)
+    return [(name, "job") for name in _jobs()] if first or (command.most is None and command.name != "send") else []
+
+
+def _jobs() -> list[str]:
+    from orch.ops import cache
+
+    return cache.names()
+
+
+def _hosts() -> list[str]:
+    from orch import config
+    from orch_agent.model import Refusal
+
+    try:
+        return list(config.load().hosts)
+    except Refusal:
+        return []

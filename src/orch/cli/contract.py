@@ -1,0 +1,33 @@
+"""What ``orch help agents`` prints: enough for a program to use orch without trying things out."""
+
+TEXT = """\
+orch runs commands as detached jobs. A job outlives the program that started it.
+
+START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true}; returns at once
+         orch run NAME --json -- PROGRAM ARG... the same, quoted for you
+         --cwd DIR (default: here)  --env K=V  --no-tty (no terminal; for floods of output)
+         --id KEY      repeat with the same key after any failure: still one job; another command: kind conflict
+         --replace     cancel a live job of that name first; without it a live name is refused: kind name_in_use
+LOOK     orch status [NAME...] [--all] --json   -> {"jobs": [JOB...], "hosts": [HOST...]}
+         orch show NAME --json                  -> {"job": JOB, "why": text or null, "log_tail": text, ...}
+READ     orch logs NAME [--tail N] [--since 10m] [--grep RE]      the job's bytes on standard output
+         orch logs NAME --new READER            only what READER has not seen; the way to poll
+WAIT     orch wait NAME... [--timeout 10m] [--any] --json         -> {"jobs": [JOB...], "timed_out": false}
+         exit status = the job's own; 128+n signal n; 124 TIMEOUT; 137 OUT_OF_MEMORY; 143 CANCELLED;
+         255 lost (NODE_FAIL, PREEMPTED), --timeout reached, or orch itself failed
+STOP     orch cancel NAME... [--grace 10s] --json                 -> {"jobs": [JOB...]}; all processes are dead then
+TYPE     orch send NAME TEXT                    into the job's terminal, with Enter
+AGAIN    orch rerun NAME [run's options] --json
+
+NAME is [A-Za-z0-9][A-Za-z0-9_-]{0,63}: the newest run of it. NAME.3 is the third run.
+JOB keys: id name run host state reason command cwd submitted_at started_at ended_at exit_code signal attempt
+  mem_request_bytes mem_bytes mem_peak_bytes cpu_seconds log_path code after waiting_for_input cost_usd
+  Times are RFC 3339 in UTC; what is unknown is null; waiting_for_input true: answer with orch send.
+States: PENDING RUNNING, then one of COMPLETED FAILED CANCELLED TIMEOUT OUT_OF_MEMORY NODE_FAIL PREEMPTED.
+HOST keys: name provider launcher state mem_total_bytes mem_available_bytes cpus as_of error.
+  A host with an error did not answer: its jobs are shown as of as_of, and what they do now is unknown.
+
+Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 a bug of orch; 4 not authorised; 130 interrupted.
+With --json an error is {"error": {"kind", "message", "hint"}} on standard error. Kinds: usage not_found refused
+name_in_use conflict host not_authorised bug. The hint is the next command to try. Nothing prompts without a terminal.
+"""

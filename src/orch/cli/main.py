@@ -1,0 +1,192 @@
+"""The two commands, ``orch`` and ``cs``: from a command line to an exit status.
+
+Invariants
+- A command's module is imported when that command is called, and no other.
+- Errors become text (or JSON) and an exit status here and nowhere else.
+- A report of a failure of orch itself holds no argument, no environment and no text of an error: all may be secret.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn, Protocol, cast
+
+from orch import __version__
+from orch.errors import INTERRUPTED, REFUSED, OrchError, bug, exit_status, nearest, usage
+from orch_agent.model import Refusal
+
+from .args import Arguments, Command, help_text, parse
+from .output import note, say
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+
+
+class Entry(NamedTuple):
+    """A command in the table: where it lives, and what it does in one line."""
+
+    module: str
+    summary: str
+
+
+class Module(Protocol):
+    """What a command's module has."""
+
+    COMMAND: Command
+
+    def main(self, args: Arguments) -> int:
+        """Do it; gives the exit status."""
+
+
+TABLE = {
+    "run": Entry("run", "Run a command as a job, detached"),
+    "status": Entry("status", "Show jobs: pending, running, or ended in the last 24 hours"),
+    "logs": Entry("logs", "Print what a job wrote"),
+    "attach": Entry("attach", "Open a job's own terminal; detaching leaves it running"),
+    "send": Entry("send", "Type a line into a job's terminal"),
+    "wait": Entry("wait", "Wait until jobs have ended, and end with their exit status"),
+    "cancel": Entry("cancel", "End jobs with their whole process trees"),
+    "show": Entry("show", "Tell everything known of one run; for a failure, why"),
+    "rerun": Entry("rerun", "Run a job again, with options changed"),
+    "init": Entry("init", "Write the configuration file with you"),
+    "completion": Entry("completion", "Print the completion script for a shell"),
+    "help": Entry("help", "Explain a command; `orch help agents` is for programs"),
+}
+HIDDEN = {"__complete": Entry("complete", "Candidates for a half-typed command line")}
+
+
+def load(name: str) -> Module:
+    """The module of a command."""
+    from importlib import import_module
+
+    entry = TABLE.get(name) or HIDDEN[name]
+    return cast(Module, import_module(f"orch.cli.{entry.module}"))
+
+
+def overview() -> str:
+    """The help of ``orch`` itself."""
+    width = max(map(len, TABLE))
+    rows = "\n".join(f"  {name:<{width}}  {entry.summary}" for name, entry in TABLE.items())
+    return (
+        "orch moves heavy jobs off your laptop; here it runs them on this machine, detached.\n\n"
+        f"Usage: orch COMMAND [options] ...\n\nCommands:\n{rows}\n\n"
+        'Begin with:  orch run hello "echo hello; sleep 60"\n'
+        "Then:        orch status; orch logs -f hello\n"
+        "More:        orch help COMMAND\n"
+    )
+
+
+def dispatch(argv: Sequence[str]) -> int:
+    """Do what a command line says."""
+    if not argv or argv[0] in ("-h", "--help"):
+        say(overview().rstrip("\n"))
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name == "--version":
+        say(f"orch {__version__}")
+        return 0
+    if name not in TABLE and name not in HIDDEN:
+        guess = nearest(name, TABLE)
+        raise usage(f"there is no command {name!a}", f"did you mean orch {guess}?" if guess else "orch help")
+    module = load(name)
+    if name in HIDDEN:
+        return module.main(Arguments({}, list(rest)))
+    if _asks_for_help(rest):
+        say(help_text(module.COMMAND, TABLE[name].summary).rstrip("\n"))
+        return 0
+    return module.main(parse(module.COMMAND, rest))
+
+
+def _asks_for_help(argv: Sequence[str]) -> bool:
+    return not {"--help", "-h"}.isdisjoint(_options(argv))
+
+
+def _options(argv: Sequence[str]) -> Sequence[str]:
+    """What stands before ``--``: behind it, words are somebody else's."""
+    return argv[: argv.index("--")] if "--" in argv else argv
+
+
+def guarded(work: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
+    """The exit status of ``work``, whatever happens in it."""
+    try:
+        status = work(argv)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _stop_writing()
+        return 128 + 13  # as if SIGPIPE had ended us, which is what a shell expects
+    except Refusal as error:
+        return _fail(error, argv)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return _fail_by_bug(error, argv)
+        _stop_writing()
+        return _fail(OrchError("refused", f"{error.strerror}: {error.filename or 'standard output'}"), argv)
+    except Exception as error:
+        return _fail_by_bug(error, argv)
+
+
+def _stop_writing() -> None:
+    """Drop what is left to print: Python would try, and complain, once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _fail_by_bug(error: Exception, argv: Sequence[str]) -> int:
+    failure = bug(error)
+    failure.__cause__ = error
+    return _fail(failure, argv)
+
+
+def _fail(error: Refusal, argv: Sequence[str]) -> int:
+    _tell(error, argv)
+    return exit_status(error)
+
+
+def _tell(error: Refusal, argv: Sequence[str]) -> None:
+    hint = error.hint
+    if error.kind == "bug":
+        from .report import write
+
+        hint = f"please report it with this file: {write(error)}"
+    if "--json" in _options(argv):
+        import json
+
+        note(json.dumps({"error": {"kind": error.kind, "message": error.message, "hint": hint}}))
+    else:
+        note(f"orch: {_safe(error.message)}" + (f"\n  {_safe(hint)}" if hint else ""))
+
+
+def _safe(text: str) -> str:
+    from .output import clean
+
+    return "\n  ".join(clean(line) for line in text.splitlines())
+
+
+def _main(work: Callable[[Sequence[str]], int]) -> NoReturn:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # any text on any terminal, and no crash
+    sys.exit(guarded(work, sys.argv[1:]))
+
+
+def orch() -> NoReturn:
+    """The command ``orch``."""
+    _main(dispatch)
+
+
+def cs() -> NoReturn:
+    """The command ``cs``, which is still to come."""
+    _main(_cs)
+
+
+def _cs(argv: Sequence[str]) -> int:
+    if list(argv) == ["--version"]:
+        say(f"cs (orch {__version__})")
+        return 0
+    note("cs runs jobs in GitHub Codespaces; it comes with orch 0.5\n  until then: orch help")
+    return REFUSED

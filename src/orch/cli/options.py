@@ -1,0 +1,23 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from .args import Option
+from .values import variable
+
+HOST = Option("--host", "the host, where it is not the default one", "HOST", short="-H")
+JSON = Option("--json", "one JSON document instead of text")
+FOLLOW = Option("--follow", "go on until the job ends", short="-f")
+
+SUBMIT = (
+    HOST,
+    Option("--cwd", "where the command runs", "DIR"),
+    Option("--env", "set a variable for the command; may be repeated", "NAME=VALUE", variable, many=True),
+    Option("--no-tty", "no terminal: the output goes straight into the log"),
+    Option("--keep-children", "what the command leaves running is not ended with it"),
+    Option("--replace", "cancel a live job of this name first"),
+    Option("--id", "submitting the same key again gives the same job", "KEY"),
+    Option("--wait", "wait, and end with the job's own exit status"),
+    Option("--follow", "show the log until the job ends, and end with its exit status", short="-f"),
+    JSON,
+)

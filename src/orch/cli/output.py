@@ -1,0 +1,103 @@
+"""How things look: tables, sizes, times, colour. Text from elsewhere is made harmless before it is shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import IO, Any
+
+from orch_agent.model import COMPLETED, PENDING, RUNNING
+
+BOLD, RED, GREEN, YELLOW, DIM = "1", "31", "32", "33", "2"
+
+
+def say(text: str = "") -> None:
+    """A line on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """A line on standard error, for the person; never part of the output."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # nobody listens
+
+
+def document(value: Any) -> None:
+    """One JSON document on standard output."""
+    import json
+
+    say(json.dumps(value, indent=2))
+
+
+def clean(text: str) -> str:
+    """``text`` without anything that could command a terminal: control characters and broken bytes as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def is_terminal(stream: IO[Any]) -> bool:
+    """Whether a person looks at it."""
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def colour(text: str, code: str) -> str:
+    """``text`` in a colour, on a terminal that may have one."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout)
+    return text if plain or not code else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def state_colour(state: str) -> str:
+    """The colour that says how a job does."""
+    return {RUNNING: GREEN, PENDING: YELLOW, COMPLETED: ""}.get(state, RED)
+
+
+def size(count: int | None) -> str:
+    """``5.8GB``: 2^30 bytes are 1.0GB; nobody knows: ``-``."""
+    if count is None:
+        return "-"
+    if count < 1024:
+        return f"{count}B"
+    value, units = count / 1024, ["KB", "MB", "GB"]
+    while value >= 1023.95 and units[1:]:
+        value, units = value / 1024, units[1:]
+    return f"{value:.1f}{units[0]}"
+
+
+def local_time(text: str | None) -> str:
+    """``2026-02-16 14:30:00`` here, of a time in RFC 3339; ``-`` for none."""
+    from datetime import datetime
+
+    if text is None:
+        return "-"
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return clean(text)
+
+
+def age(seconds: float) -> str:
+    """``40s``, ``2m``, ``3h``, ``5d``."""
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def table(rows: Sequence[Sequence[str]], colours: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of aligned columns; ``colours`` has for each row a code for each cell, or nothing."""
+    cells = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row, codes in zip(cells, colours, strict=True):
+        padded = [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
+        lines.append("  ".join(colour(*pair) for pair in zip(padded, codes or [""] * len(row), strict=True)))
+    return lines

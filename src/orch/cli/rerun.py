@@ -1,0 +1,44 @@
+"""``orch rerun``: the same again, with options changed."""
+
+from __future__ import annotations
+
+from orch.errors import OrchError
+from orch.ops import hosts
+from orch.ops.jobs import spec_of
+from orch.remote import Remote
+
+from . import options
+from .args import Arguments, Command
+from .run import check_options, submit_and_stay, with_options
+
+COMMAND = Command(
+    name="rerun",
+    words="NAME",
+    options=options.SUBMIT,
+    least=1,
+    most=1,
+    text="""\
+NAME is the newest run, NAME.3 the third; it becomes the next run of that name. Options change what they say.
+
+  orch rerun train --env EPOCHS=20 --follow""",
+)
+
+
+def main(args: Arguments) -> int:
+    """Submit the specification of an earlier run."""
+    check_options(args)
+    known = hosts.load()
+    source = _source(known, args.words[0], args["host"])
+    target = known.one(args["host"]) if args["host"] else source
+    spec = spec_of(source, args.words[0])
+    return submit_and_stay(target, with_options(spec, args, target), args)
+
+
+def _source(known: hosts.Hosts, ref: str, host: str | None) -> Remote:
+    """Where the earlier run is: not always where the new one shall be, unless only --host can tell which is meant."""
+    try:
+        return known.of_job(ref)
+    except OrchError as error:
+        if host is None or error.kind != "refused":
+            raise
+        return known.one(host)

@@ -1,0 +1,123 @@
+"""``orch run``: hand over a command and return, or stay and watch."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from orch import config
+from orch.errors import usage
+from orch.model import JobDefaults, label, new_id
+from orch.ops import hosts
+from orch.ops.submit import Submitted, submit
+from orch.remote import Remote
+from orch_agent.model import JobSpec, JobView, check_name
+
+from . import options
+from .args import Arguments, Command
+from .output import document, note, say
+
+COMMAND = Command(
+    name="run",
+    words='NAME ["COMMAND" | -- ARG...]',
+    options=options.SUBMIT,
+    least=1,
+    most=2,
+    takes_rest=True,
+    text="""\
+COMMAND is one shell string, run by `bash -lc`; what stands behind `--` is an argument vector, quoted for you.
+Without either, orch.toml (here or above) says what NAME runs. The n-th run of NAME is NAME.n.
+
+  orch run train "python train.py --epochs 10"
+  orch run train --env EPOCHS=10 -- python train.py
+  orch run train --follow            # as orch.toml has it""",
+)
+
+
+def main(args: Arguments) -> int:
+    """Submit what the command line says."""
+    check_options(args)
+    name = check_name(args.words[0])
+    defaults = config.project_job(name, here())
+    remote = hosts.load().one(args["host"])
+    command = _command(args, defaults)
+    spec = with_options(_spec(name, command, defaults, remote), args, remote)
+    return submit_and_stay(remote, spec, args)
+
+
+def check_options(args: Arguments) -> None:
+    """Refuse options that contradict one another."""
+    if args["follow"] and args["json"]:
+        raise usage("--follow prints the log and --json a document: standard output takes one of them", "use --wait")
+
+
+def here() -> str:
+    """The current directory."""
+    try:
+        return os.getcwd()
+    except OSError:
+        raise usage("the current directory does not exist any more", "cd somewhere else first") from None
+
+
+def _command(args: Arguments, defaults: JobDefaults | None) -> str:
+    name, given = args.words[0], args.words[1:]
+    if given and args.rest is not None:
+        raise usage("there is a COMMAND and an argument vector behind --: which one?", "orch help run")
+    if args.rest is not None:
+        if not args.rest:
+            raise usage("there is nothing behind --", f"orch run {name} -- PROGRAM ARG...")
+        return shlex.join(args.rest)
+    if given:
+        return given[0]
+    if defaults is None or defaults.command is None:
+        hint = f'orch run {name} "COMMAND", or add [jobs.{name}] with a command to orch.toml'
+        raise usage(f"no COMMAND, and no orch.toml here or above says what {name} runs", hint)
+    return defaults.command
+
+
+def _spec(name: str, command: str, defaults: JobDefaults | None, remote: Remote) -> JobSpec:
+    if defaults is None:
+        return JobSpec(name, command, here() if remote.transport.here else None)
+    return JobSpec(name, command, defaults.cwd, dict(defaults.env), defaults.tty, defaults.keep_children)
+
+
+def with_options(spec: JobSpec, args: Arguments, remote: Remote) -> JobSpec:
+    """``spec`` with what the command line changes in it."""
+    cwd = args["cwd"]
+    if cwd is not None and remote.transport.here:
+        cwd = os.path.normpath(os.path.join(here(), os.path.expanduser(cwd)))
+    return spec._replace(
+        cwd=spec.cwd if cwd is None else cwd,
+        env={**spec.env, **dict(args["env"])},
+        tty=spec.tty and not args["no_tty"],
+        keep_children=spec.keep_children or args["keep_children"],
+    )
+
+
+def submit_and_stay(remote: Remote, spec: JobSpec, args: Arguments) -> int:
+    """Submit; then return, wait or follow, as asked."""
+    submitted = submit(remote, spec, args["id"] or new_id(), args["replace"])
+    if not (args["json"] and args["wait"]):
+        _announce(submitted, args)
+    if args["follow"]:
+        from .following import follow
+
+        return follow(remote, submitted.job)
+    if args["wait"]:
+        from .following import wait
+
+        return wait(remote, submitted.job, args["json"])
+    return 0
+
+
+def _announce(submitted: Submitted, args: Arguments) -> None:
+    job = submitted.job
+    if args["json"]:
+        document({"job": job, "created": submitted.created})
+    else:
+        (note if args["follow"] else say)(_line(job, submitted.created))
+
+
+def _line(job: JobView, created: bool) -> str:
+    done = "submitted to" if created else "had been submitted before to"
+    return f"{label(job)} {done} {job['host']}; follow it: orch logs -f {job['name']}"

@@ -1,0 +1,78 @@
+"""``orch show``: everything known of one run; for a failure, why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orch.model import label
+from orch.ops import hosts
+from orch.ops.jobs import show
+from orch.remote import Answer
+from orch_agent.model import JobView
+
+from . import options
+from .args import Arguments, Command
+from .output import BOLD, RED, clean, colour, document, local_time, say, size, state_colour
+
+COMMAND = Command(
+    name="show",
+    words="NAME",
+    options=(options.JSON, options.HOST),
+    least=1,
+    most=1,
+    text="Of the environment given by --env only the names are shown.",
+)
+
+
+def main(args: Arguments) -> int:
+    """Show one run."""
+    shown = show(hosts.load(), args.words[0], args["host"])
+    if args["json"]:
+        document(shown)
+    else:
+        for line in _lines(shown):
+            say(line)
+    return 0
+
+
+def _lines(shown: Answer) -> Iterator[str]:
+    job: JobView = shown["job"]
+    yield colour(label(job), BOLD) + "  " + colour(job["state"], state_colour(job["state"]))
+    facts = [(name, text) for name, text in _facts(shown, job) if text not in ("", "-")]
+    width = max(len(name) for name, _ in facts)
+    for name, text in facts:
+        yield f"  {name:<{width}}  {clean(text)}"
+    if shown["why"]:
+        yield from ["", colour("Why", RED), *(f"  {clean(line)}" for line in shown["why"].splitlines())]
+    if shown["log_tail"]:
+        yield from ["", colour("The log ends with", BOLD)]
+        yield from (f"  {clean(line)}" for line in _as_seen(shown["log_tail"]))
+
+
+def _facts(shown: Answer, job: JobView) -> Iterator[tuple[str, str]]:
+    yield "reason", job["reason"] or ""
+    yield "command", job["command"]
+    yield "host", job["host"]
+    yield "directory", job["cwd"] or ""
+    yield "environment", " ".join(shown["env"])
+    yield "submitted", local_time(job["submitted_at"])
+    yield "started", local_time(job["started_at"])
+    yield "ended", local_time(job["ended_at"])
+    yield "exit code", _text(job["exit_code"])
+    yield "signal", _text(job["signal"])
+    yield "memory", size(job["mem_bytes"])
+    yield "peak memory", size(job["mem_peak_bytes"])
+    yield "CPU", "" if job["cpu_seconds"] is None else f"{job['cpu_seconds']:.1f} s"
+    yield "log", f"{job['log_path']} ({size(shown['log_size_bytes'])})"
+    yield "log lost", size(shown["log_lost_bytes"]) if shown["log_lost_bytes"] else ""
+    yield "id", job["id"]
+
+
+def _text(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _as_seen(tail: str) -> list[str]:
+    """The last lines as a terminal would have left them: behind a carriage return a line starts anew."""
+    lines = tail.replace("\r\n", "\n").split("\n")
+    return [line.rstrip("\r").rpartition("\r")[2] for line in lines if line.strip()]

@@ -1,0 +1,82 @@
+"""The answer to ``orch status`` as a table and as JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from orch.model import HostStatus, is_live
+from orch_agent.model import JobView, rfc3339
+
+from .output import DIM, age, clean, local_time, size, state_colour, table
+
+
+def lines(told: Sequence[HostStatus]) -> list[str]:
+    """Header and rows; nothing where there are no jobs."""
+    rows = [(host, job) for host in told for job in host.jobs]
+    if not rows:
+        return []
+    columns = _columns(told, [job for _, job in rows])
+    cells = [list(columns), *([_cell(column, host, job) for column in columns] for host, job in rows)]
+    return table(cells, [[], *([_colour(column, job) for column in columns] for _, job in rows)])
+
+
+def _colour(column: str, job: JobView) -> str:
+    return {"STATE": state_colour(job["state"]), "SEEN": DIM}.get(column, "")
+
+
+def _columns(told: Sequence[HostStatus], jobs: Sequence[JobView]) -> list[str]:
+    names = [(job["host"], job["name"]) for job in jobs]
+    optional = {
+        "RUN": len(set(names)) < len(names),
+        "HOST": len(told) > 1,
+        "SEEN": any(host.error and host.jobs for host in told),
+    }
+    columns = ["NAME", "RUN", "HOST", "STATE", "STARTED", "MEMORY", "SEEN"]
+    return [column for column in columns if optional.get(column, True)]
+
+
+def _cell(column: str, host: HostStatus, job: JobView) -> str:
+    match column:
+        case "STARTED":
+            return local_time(job.get("started_at"))
+        case "MEMORY":
+            return size(job.get("mem_bytes") if is_live(job) else job.get("mem_peak_bytes"))
+        case "SEEN":
+            return f"{_age(host)} ago" if host.error else "now"
+        case _:
+            return str(job[column.lower()])
+
+
+def _age(host: HostStatus) -> str:
+    return age(time.time() - (host.as_of or 0))
+
+
+def notes(told: Sequence[HostStatus]) -> Iterator[str]:
+    """What a person should know besides: who is silent, and what to do where there is nothing."""
+    silent = [host for host in told if host.error]
+    if len(silent) < len(told):
+        for host in silent:
+            shown = f"; shown as it was {_age(host)} ago" if host.as_of is not None else ""
+            yield clean(f"orch: {host.host.name} does not answer{shown}: {host.error}")
+    if not silent and not any(host.jobs for host in told):
+        yield 'no jobs in the last 24 hours; start one: orch run NAME "COMMAND"; older ones: orch status --all'
+
+
+def as_json(told: Sequence[HostStatus]) -> dict[str, Any]:
+    """The document of the contract."""
+    return {"jobs": [job for host in told for job in host.jobs], "hosts": [_host(host) for host in told]}
+
+
+def _host(told: HostStatus) -> dict[str, Any]:
+    facts = {key: told.facts.get(key) for key in ("mem_total_bytes", "mem_available_bytes", "cpus")}
+    return {
+        "name": told.host.name,
+        "provider": told.host.provider,
+        "launcher": "tmux",
+        "state": "unreachable" if told.error else "running",
+        **facts,
+        "as_of": rfc3339(told.as_of),
+        "error": told.error,
+    }

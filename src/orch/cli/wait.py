@@ -1,0 +1,54 @@
+"""``orch wait``: come back when jobs have ended, with their exit status."""
+
+from __future__ import annotations
+
+from orch.errors import INTERRUPTED, LOST, while_waiting
+from orch.model import is_live, jobs_status, label
+from orch.ops import hosts
+from orch.ops.wait import Waited, wait
+
+from . import options
+from .args import Arguments, Command, Option
+from .output import document, note, say
+from .values import duration
+
+COMMAND = Command(
+    name="wait",
+    words="NAME...",
+    options=(
+        Option("--timeout", "stop waiting after T: 10s, 5m, 3h, 1d", "T", duration),
+        Option("--any", "until the first of them has ended"),
+        options.JSON,
+        options.HOST,
+    ),
+    least=1,
+    text="""\
+Ends with the job's own exit status: 128+n for signal n, 124 for TIMEOUT, 137 for OUT_OF_MEMORY, 143 for CANCELLED;
+255 for NODE_FAIL and PREEMPTED, for --timeout, and where orch itself fails.
+Of several jobs, the first status that is not 0.""",
+)
+
+
+def main(args: Arguments) -> int:
+    """Wait, then say how it went."""
+    with while_waiting():
+        try:
+            waited = wait(hosts.load(), args.words, args["timeout"], args["any"], args["host"])
+        except KeyboardInterrupt:
+            note(f"\nstopped waiting; the jobs run on: orch status {' '.join(args.words)}")
+            return INTERRUPTED
+        return _tell(waited, args)
+
+
+def _tell(waited: Waited, args: Arguments) -> int:
+    ended = [job for job in waited.jobs if not is_live(job)]
+    if args["json"]:
+        document({"jobs": waited.jobs, "timed_out": waited.timed_out})
+    else:
+        for job in ended:
+            say(f"{label(job)} {job['state']}")
+    if waited.timed_out:
+        live = " ".join(label(job) for job in waited.jobs if is_live(job))
+        note(f"orch: not ended in time: {live}\n  wait on: orch wait {live}")
+        return LOST
+    return jobs_status(ended if args["any"] else waited.jobs)

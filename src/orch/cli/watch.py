@@ -1,0 +1,100 @@
+"""``orch status --watch``: redrawn in place on a terminal; elsewhere a block whenever something has changed.
+
+Nothing flickers: a frame is one write that covers the last one line by line. The cursor comes back however we end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from orch.model import HostStatus
+
+from .output import is_terminal, note, say
+from .status_table import as_json, lines, notes
+
+INTERVAL = 2.0  # seconds; a job's memory is at most that old
+HOME, CLEAR, END_OF_LINE, BELOW = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
+HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
+_PIECES = re.compile(r"\x1b\[[0-9;]*m|.", re.DOTALL)
+
+Ask = Callable[[], list[HostStatus]]
+
+
+def watch(ask: Ask, json_lines: bool = False) -> int:
+    """Show status until somebody has seen enough; never returns by itself."""
+    if json_lines or not is_terminal(sys.stdout):
+        return _blocks(ask, json_lines)
+    wake = threading.Event()
+    with _screen(wake):
+        sys.stdout.write(CLEAR)
+        while True:
+            told = ask()
+            _draw(told)
+            while wake.wait(INTERVAL):  # the window has another size
+                wake.clear()
+                _draw(told)
+
+
+def _blocks(ask: Ask, json_lines: bool) -> int:
+    pause, last = threading.Event(), ""
+    while True:
+        told = ask()
+        block = json.dumps(as_json(told)) if json_lines else "\n".join([*lines(told), *notes(told)])
+        if (gist := _gist(told)) != last:
+            last = gist
+            say(block + ("" if json_lines else "\n"))
+            sys.stdout.flush()
+        pause.wait(INTERVAL)
+
+
+def _gist(told: Sequence[HostStatus]) -> str:
+    """What counts as a change: what the table shows; not processor time, nor what other programs use."""
+    return "\n".join([*lines(told), *(host.error or "" for host in told)])
+
+
+def _draw(told: Sequence[HostStatus]) -> None:
+    width, height = os.get_terminal_size(sys.stdout.fileno())
+    sys.stdout.write(frame([*lines(told), *notes(told)], width, height))
+    sys.stdout.flush()
+
+
+def frame(rows: Sequence[str], width: int, height: int) -> str:
+    """Everything for one redraw, cut to the window."""
+    room = max(1, height - 1)
+    if len(rows) > room:
+        rows = [*rows[: room - 1], f"... {len(rows) - room + 1} more"]
+    return HOME + "".join(cut(row, width) + END_OF_LINE + "\n" for row in rows) + BELOW
+
+
+def cut(text: str, width: int) -> str:
+    """The first ``width`` characters; colours take no room and none is left on."""
+    pieces, room = [], width
+    for piece in _PIECES.findall(text):
+        room -= len(piece) == 1
+        if room >= 0 or len(piece) > 1:
+            pieces.append(piece)
+    return "".join(pieces)
+
+
+@contextmanager
+def _screen(wake: threading.Event) -> Iterator[None]:
+    """A terminal without a cursor, for as long as this lasts."""
+    signal.signal(signal.SIGWINCH, lambda *_: wake.set())
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(end, lambda number, _: sys.exit(128 + number))
+    sys.stdout.write(HIDE)
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.write(SHOW)
+            sys.stdout.flush()
+        except OSError:
+            note("")

@@ -1,0 +1,148 @@
+"""The two files a person writes: the configuration of hosts, and a repository's ``orch.toml``.
+
+Invariants
+- A file that cannot be understood in full is refused: no key is ever ignored, and every message names the file.
+- A file that is not there is no mistake: without any configuration the one host is ``local``.
+- Nothing is imported to read TOML until there is a file to read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from orch_agent.model import Refusal, check_name
+
+from . import paths
+from .errors import ConfigError, nearest, usage
+from .model import Host, JobDefaults
+
+LOCAL = Host("local", "local")
+_TYPES = {str: "a text in quotes", bool: "true or false", dict: "a table"}
+_JOB_KEYS = {"command": str, "cwd": str, "env": dict, "tty": bool, "keep_children": bool}
+
+
+class Config(NamedTuple):
+    """The hosts, and which one is meant when none is named."""
+
+    hosts: Mapping[str, Host] = {"local": LOCAL}
+    default_host: str | None = "local"
+
+    def host(self, name: str | None) -> Host:
+        """The host called ``name``, or the default one."""
+        name = name or self.default_host
+        if name is None:
+            raise usage(f"which host? There are {', '.join(self.hosts)}", "say --host NAME, or set default_host")
+        if name not in self.hosts:
+            guess = nearest(name, self.hosts)
+            raise usage(f"there is no host {name!a}", f"did you mean {guess}?" if guess else self._known())
+        return self.hosts[name]
+
+    def _known(self) -> str:
+        return f"hosts in {paths.config_file()}: {', '.join(self.hosts)}"
+
+
+def load() -> Config:
+    """The person's configuration."""
+    source = paths.config_file()
+    table = _read(source)
+    if table is None:
+        return Config()
+    check_keys(table, {"default_host": str, "hosts": dict}, source, "")
+    hosts = {name: _host(name, fields, source) for name, fields in table.get("hosts", {}).items()}
+    return Config(hosts or {"local": LOCAL}, _default(table.get("default_host"), hosts or {"local": LOCAL}, source))
+
+
+def _default(chosen: str | None, hosts: Mapping[str, Host], source: str) -> str | None:
+    if chosen is None:
+        return next(iter(hosts)) if len(hosts) == 1 else None
+    if chosen not in hosts:
+        guess = nearest(chosen, hosts)
+        hint = f"did you mean {guess}?" if guess else f"add [hosts.{chosen}], or name one of: {', '.join(hosts)}"
+        raise ConfigError(f"{source}: default_host is {chosen!a}, and there is no such host", hint)
+    return chosen
+
+
+def _host(name: str, fields: object, source: str) -> Host:
+    _named(name, "host name", source)
+    where = f"[hosts.{name}]"
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{source}: {where} must be {_TYPES[dict]}", f'write {where} and under it provider = "local"')
+    options = dict(fields)
+    provider = options.pop("provider", None)
+    if not isinstance(provider, str):
+        raise ConfigError(f"{source}: {where} needs a provider, {_TYPES[str]}", 'add: provider = "local"')
+    return Host(name, provider, options, source)
+
+
+def project_job(name: str, start: str) -> JobDefaults | None:
+    """What the nearest ``orch.toml``, from ``start`` upwards, says of job ``name``; the whole file is checked."""
+    source = paths.project_file(start)
+    table = _read(source) if source else None
+    if source is None or table is None:
+        return None
+    check_keys(table, {"jobs": dict}, source, "")
+    jobs = {job: _job(job, fields, source) for job, fields in table.get("jobs", {}).items()}
+    return jobs.get(name)
+
+
+def _job(name: str, fields: object, source: str) -> JobDefaults:
+    _named(name, "job name", source)
+    where = f"[jobs.{name}]"
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{source}: {where} must be {_TYPES[dict]}", f'write {where} and under it command = "..."')
+    check_keys(fields, _JOB_KEYS, source, where)
+    env = fields.get("env", {})
+    check_keys(env, dict.fromkeys(env, str), source, f"[jobs.{name}.env]")
+    cwd = os.path.join(os.path.dirname(source), os.path.expanduser(fields.get("cwd", "")))
+    return JobDefaults(
+        fields.get("command"),
+        os.path.normpath(cwd),
+        env,
+        fields.get("tty", True),
+        fields.get("keep_children", False),
+    )
+
+
+def check_keys(table: Mapping[str, Any], known: Mapping[str, type], source: str, where: str) -> None:
+    """Refuse a key that is not known, and a value of another type than the known one's."""
+    place = f"{source}: {where} " if where else f"{source}: "
+    for key, value in table.items():
+        if key not in known:
+            guess = nearest(key, known)
+            hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(known) or 'nothing'}"
+            raise ConfigError(f"{place}unknown key {key!a}", hint)
+        if not isinstance(value, known[key]):
+            raise ConfigError(f"{place}{key} must be {_TYPES[known[key]]}, and is {_written(value)}")
+
+
+def _written(value: object) -> str:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else ascii(value)
+
+
+def _named(name: str, what: str, source: str) -> None:
+    try:
+        check_name(name, what)
+    except Refusal as refusal:
+        raise ConfigError(f"{source}: {refusal.message}", refusal.hint) from None
+
+
+def _read(source: str) -> dict[str, Any] | None:
+    """The tables in a file, or None where there is no file."""
+    try:
+        with open(source, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"{source}: {error.strerror}", f"ls -ld {source}") from None
+    import tomllib
+
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{source}: line {line} is not UTF-8", "TOML files are UTF-8: save it as that") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not TOML: {error}", "see https://toml.io for how it is written") from None

@@ -1,0 +1,73 @@
+"""Runs on the host, once for every version of the agent: unpack what comes in, compile it, put it in place.
+
+Its source is sent as text to a Python 3.9 or later that has never heard of orch, so it imports nothing of ours.
+The rename is the only step that others can see, so half an agent is impossible and racing installers are harmless.
+"""
+
+import compileall
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+
+
+def install(target: str) -> None:
+    """Make ``target`` an agent's directory out of the tar on standard input."""
+    root = os.path.dirname(target)
+    os.makedirs(root, mode=0o700, exist_ok=True)
+    aside = tempfile.mkdtemp(prefix=".agent-", dir=root)
+    try:
+        _unpack(aside)
+        if not compileall.compile_dir(aside, quiet=2):
+            raise OSError("Python %s cannot compile it" % sys.version.split()[0])
+        _sync_tree(aside)
+        _put(aside, target)
+        _sync(root)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _unpack(directory: str) -> None:
+    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as tar:
+        for member in tar:
+            content = tar.extractfile(member)
+            assert content is not None  # the parcel holds files only
+            path = os.path.join(directory, member.name)
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            with open(path, "wb") as file:
+                shutil.copyfileobj(content, file)
+
+
+def _put(aside: str, target: str) -> None:
+    try:
+        os.rename(aside, target)
+    except OSError:
+        if os.path.exists(os.path.join(target, "__main__.py")):
+            return  # another installer was faster, with the same bytes
+        os.rename(target, os.path.join(aside, "ruin"))  # somebody deleted parts of it
+        os.rename(aside, target)
+        shutil.rmtree(os.path.join(target, "ruin"), ignore_errors=True)
+
+
+def _sync_tree(directory: str) -> None:
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            _sync(os.path.join(parent, name))
+        _sync(parent)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    try:
+        install(sys.argv[1])
+    except OSError as error:
+        sys.exit(str(error))

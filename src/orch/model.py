@@ -1,0 +1,87 @@
+"""What the laptop knows besides jobs: hosts, and what they last said.
+
+Invariants
+- Everything here is immutable and knows nothing of files, processes or terminals.
+- What a job is, and its states, is the vocabulary shared with the agent: ``orch_agent.model``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from orch_agent.model import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    LIVE_STATES,
+    OUT_OF_MEMORY,
+    TIMEOUT,
+    JobView,
+)
+
+from .errors import LOST
+
+
+class Host(NamedTuple):
+    """A place where jobs run, as configured. ``source`` is the file that says so, for messages."""
+
+    name: str
+    provider: str
+    options: Mapping[str, Any] = {}
+    source: str = ""
+
+
+class JobDefaults(NamedTuple):
+    """What a repository's ``orch.toml`` says of one job; None is "not said"."""
+
+    command: str | None
+    cwd: str
+    env: Mapping[str, str]
+    tty: bool = True
+    keep_children: bool = False
+
+
+class HostStatus(NamedTuple):
+    """What a host says of itself and its jobs; ``error`` says why it is old news, ``as_of`` (epoch seconds) how old."""
+
+    host: Host
+    jobs: Sequence[JobView]
+    facts: Mapping[str, Any]
+    as_of: float | None
+    error: str | None = None
+
+
+def new_id() -> str:
+    """An id for a submission: sorts by time, and nobody else makes the same."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+
+
+def is_live(job: JobView) -> bool:
+    """Whether the job can still change."""
+    return job["state"] in LIVE_STATES
+
+
+def label(job: JobView) -> str:
+    """``train.3``."""
+    return f"{job['name']}.{job['run']}"
+
+
+def job_status(job: JobView) -> int:
+    """The exit status a shell would give for this job; 255 where its own cannot be known."""
+    state, signal, code = job["state"], job.get("signal"), job.get("exit_code")
+    fixed = {COMPLETED: 0, TIMEOUT: 124, OUT_OF_MEMORY: 137, CANCELLED: 143}
+    if state in fixed:
+        return fixed[state]
+    if state != FAILED:
+        return LOST
+    if signal:
+        return 128 + int(signal)
+    return int(code) if code else LOST
+
+
+def jobs_status(jobs: Sequence[JobView]) -> int:
+    """The first status that is not 0, in the order given."""
+    return next((status for status in map(job_status, jobs) if status), 0)

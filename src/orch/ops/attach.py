@@ -1,0 +1,45 @@
+"""How to put a job's terminal on this one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from .hosts import Hosts
+
+
+class Viewing(NamedTuple):
+    """A program to become, and the environment for it."""
+
+    argv: list[str]
+    env: dict[str, str]
+
+
+def attach(hosts: Hosts, ref: str, host: str | None = None) -> Viewing:
+    """What to exec to see the job's terminal; leaving it leaves the job alone."""
+    remote = hosts.of_job(ref, host)
+    answer = remote.call("attach", {"job": ref})
+    argv: list[str] = answer["argv"]
+    if remote.transport.here and "TMUX" in os.environ and is_same_server(argv, os.environ):
+        return Viewing(switching(argv), dict(os.environ))
+    # tmux refuses to be nested unless it cannot see that it is; another server's session may be.
+    return Viewing(remote.transport.on_terminal(argv), {k: v for k, v in os.environ.items() if k != "TMUX"})
+
+
+def is_same_server(argv: Sequence[str], env: Mapping[str, str]) -> bool:
+    """Whether ``argv`` speaks to the tmux server that this terminal is already inside of."""
+    ours = env["TMUX"].split(",")[0]
+    options = dict(pairwise(argv))
+    if "-S" in options:
+        return os.path.realpath(options["-S"]) == os.path.realpath(ours)
+    directory = os.path.join(env.get("TMUX_TMPDIR") or "/tmp", f"tmux-{os.getuid()}")  # noqa: S108
+    # without -L tmux follows $TMUX, which is how the agent came to its server too
+    return "-L" not in options or os.path.realpath(os.path.join(directory, options["-L"])) == os.path.realpath(ours)
+
+
+def switching(argv: Sequence[str]) -> list[str]:
+    """The same view in the client we are in: a session inside itself would be a hall of mirrors."""
+    verb = next(place for place, word in enumerate(argv) if word.startswith("attach"))
+    return [*argv[:verb], "switch-client", *argv[verb + 1 :]]

@@ -1,0 +1,59 @@
+"""What hosts last said, kept on this laptop: a convenience that may be lost, wrong or forbidden without any harm."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from orch import paths
+from orch.model import Host, HostStatus
+from orch_agent.model import JobView
+
+_NEEDED = {"name": str, "run": int, "state": str}
+_SHOWN = {"started_at": str, "ended_at": str, "mem_bytes": int, "mem_peak_bytes": int}
+
+
+def save(told: HostStatus) -> None:
+    """Remember an answer; a reader sees the old one or the new one, whole."""
+    target = paths.status_cache(told.host.name)
+    aside = f"{target}.{os.getpid()}"
+    text = json.dumps({"as_of": told.as_of, "jobs": told.jobs, "host": told.facts})
+    try:
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(aside, target)
+    except OSError:
+        return
+
+
+def load(host: Host) -> HostStatus | None:
+    """The last answer of ``host``, or None where there is none that can be read."""
+    try:
+        with open(paths.status_cache(host.name), encoding="ascii") as file:
+            kept = json.load(file)
+        jobs = [_job(job, host) for job in kept["jobs"]]
+        return HostStatus(host, jobs, dict(kept["host"]), float(kept["as_of"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def names() -> list[str]:
+    """The names of jobs on any host, as last seen; for completion, which must not wake anybody."""
+    try:
+        files = sorted(os.listdir(paths.status_caches()))
+    except OSError:
+        return []
+    hosts = [Host(file.removesuffix(".json"), "") for file in files if file.endswith(".json")]
+    told = [kept for kept in map(load, hosts) if kept]
+    return sorted({str(job["name"]) for kept in told for job in kept.jobs})
+
+
+def _job(job: Any, host: Host) -> JobView:
+    """The row, if it can be shown."""
+    good = all(isinstance(job[key], kind) for key, kind in _NEEDED.items())
+    good = good and all(isinstance(job.get(key), kind | None) for key, kind in _SHOWN.items())
+    if not good:
+        raise ValueError("not a job")
+    return {**job, "host": host.name}

@@ -1,0 +1,35 @@
+"""Small questions to one job: what is known of it, and a line typed into its terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orch.remote import Answer, Remote
+from orch_agent import wire
+from orch_agent.model import JobSpec, JobView
+
+from .hosts import Hosts
+
+
+def show(hosts: Hosts, ref: str, host: str | None = None) -> Answer:
+    """Everything known of one run. Of its environment only the names: the values may be anybody's secret."""
+    answer = hosts.of_job(ref, host).call("show", {"job": ref})
+    spec: dict[str, Any] = answer["spec"]
+    known = ("job", "why", "log_tail", "log_size_bytes", "log_lost_bytes")
+    return {
+        **{key: answer.get(key) for key in known},
+        "tty": spec.get("tty", True),
+        "keep_children": spec.get("keep_children", False),
+        "env": sorted(spec.get("env") or {}),
+    }
+
+
+def spec_of(remote: Remote, ref: str) -> JobSpec:
+    """What a run was told to do, complete, so that it can be told again."""
+    return wire.spec_from(remote.call("show", {"job": ref})["spec"])
+
+
+def send(hosts: Hosts, ref: str, text: str, host: str | None = None) -> JobView:
+    """Type ``text`` and Enter into the job's terminal."""
+    job: JobView = hosts.of_job(ref, host).call("send", {"job": ref, "text": text})["job"]
+    return job

@@ -1,0 +1,118 @@
+"""The bytes that a job wrote.
+
+Invariants
+- Bytes are counted as they come from the host. When the link is cut, the next request goes on at that count, so a
+  follower neither loses nor repeats a byte.
+- A reader's cursor moves only after the bytes are out: what nobody saw is shown again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from orch.model import label
+from orch.remote import Remote
+from orch.transport import Completed, Stream
+from orch_agent import wire
+from orch_agent.model import JobView
+
+PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # seconds before each further attempt; any progress starts them anew
+
+
+class Received(NamedTuple):
+    """How far the bytes of one log have come."""
+
+    total: int = 0
+    lines: int = 0
+    partial: int = 0  # bytes behind the last newline
+
+    def plus(self, chunk: bytes) -> Received:
+        """With ``chunk`` behind it."""
+        newline = chunk.rfind(b"\n")
+        partial = self.partial + len(chunk) if newline < 0 else len(chunk) - newline - 1
+        return Received(self.total + len(chunk), self.lines + chunk.count(b"\n"), partial)
+
+
+class Log:
+    """One log, read once from front to end.
+
+    Whoever takes the chunks writes each one out before asking for the next: that it asks is what says so.
+    """
+
+    def __init__(self, remote: Remote, request: Mapping[str, Any]) -> None:
+        self._remote = remote
+        self._request = dict(request)
+        self._received = Received()
+        self._shown = 0  # of the bytes received
+        self._skip = 0
+        header, self._stream = remote.open("logs", request)
+        self.job: JobView = header["job"]
+        self.tty = bool(header.get("tty", True))
+        self._offset: int = header["offset"]
+        self._size: int = header["size"]
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes as the log has them, until its end (when following: the job's)."""
+        pauses = iter(PAUSES)
+        while True:
+            before = self._received
+            try:
+                yield from self._pump()
+            finally:
+                done = self._leave()
+            if done.status == 0:
+                return
+            pauses = pauses if self._received == before else iter(PAUSES)
+            pause = next(pauses, None)
+            if pause is None:
+                raise self._remote.lost(done)
+            time.sleep(pause)
+            self._stream = self._resume()
+
+    def _pump(self) -> Iterator[bytes]:
+        while chunk := self._stream.read():
+            fresh, self._skip = chunk[self._skip :], max(0, self._skip - len(chunk))
+            if fresh:
+                self._received = self._received.plus(fresh)
+                yield fresh
+                self._shown = self._received.total
+
+    def _leave(self) -> Completed:
+        """Tell the host how far the reader has come, and close our end; the host then closes its own."""
+        if "reader" in self._request:
+            self._stream.send(wire.encode({"seen": self._position(self._shown)}))
+        return self._stream.finish()
+
+    def _position(self, count: int) -> int:
+        # A filter leaves bytes out, so then only the log's size at the start is known to have been looked at.
+        return self._size if "grep" in self._request else self._offset + count
+
+    def _resume(self) -> Stream:
+        """Ask for what has not come yet, of the very run that the log began with."""
+        kept: dict[str, Any] = {key: self._request[key] for key in ("follow", "grep", "reader") if key in self._request}
+        if "grep" in kept:
+            self._skip = self._received.partial
+            place = {"offset": self._offset, "skip_lines": self._received.lines}
+        else:
+            place = {"offset": self._position(self._received.total)}
+        return self._remote.open("logs", {"job": label(self.job), **kept, **place})[1]
+
+
+class Newlines:
+    """Undo what a terminal does to newlines, so that a job's bytes come out as it wrote them: CR LF was LF."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """``chunk`` as the job wrote it; a carriage return at its end waits for what follows."""
+        text = self._held + chunk
+        self._held = b"\r" if text.endswith(b"\r") else b""
+        return text.removesuffix(self._held).replace(b"\r\n", b"\n")
+
+    def flush(self) -> bytes:
+        """What was still waiting."""
+        held, self._held = self._held, b""
+        return held

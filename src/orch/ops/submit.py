@@ -1,0 +1,49 @@
+"""Hand a job over. It is the host's from the moment that this returns, and exactly one whatever failed before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from orch.errors import OrchError
+from orch.remote import Remote
+from orch_agent import wire
+from orch_agent.model import JobSpec, JobView, check_name, check_spec
+
+from .cancel import GRACE
+
+_TRIES = 3  # somebody else may take the name again while we replace its job
+
+
+class Submitted(NamedTuple):
+    """``created`` is False where the same id had been submitted before."""
+
+    job: JobView
+    created: bool
+
+
+def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False) -> Submitted:
+    """Submit ``spec`` under ``job_id``; with ``replace`` a live job of that name is cancelled first."""
+    check_spec(spec)
+    request = {"id": check_name(job_id, "submission id"), "spec": spec_fields(spec)}
+    for _ in range(_TRIES if replace else 0):
+        try:
+            return _submit(remote, request)
+        except OrchError as error:
+            if error.kind != "name_in_use":
+                raise
+        remote.call("cancel", {"jobs": [spec.name], "grace": GRACE})
+    return _submit(remote, request)
+
+
+def _submit(remote: Remote, request: Mapping[str, object]) -> Submitted:
+    answer = remote.call("submit", request)
+    return Submitted(answer["job"], answer["created"])
+
+
+def spec_fields(spec: JobSpec) -> dict[str, object]:
+    """The specification as the wire wants it."""
+    import json
+
+    fields: dict[str, object] = json.loads(wire.spec_to_json(spec))
+    return fields

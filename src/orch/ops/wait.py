@@ -1,0 +1,49 @@
+"""Wait until jobs have ended, for as long as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from orch.remote import Remote
+from orch_agent.model import JobView
+
+from .hosts import Hosts
+from .parallel import as_they_end
+
+
+class Waited(NamedTuple):
+    """The jobs in the order asked for; with ``any`` only those that the hosts had to tell of by then."""
+
+    jobs: list[JobView]
+    timed_out: bool
+
+
+def wait(
+    hosts: Hosts, refs: Sequence[str], timeout: float | None = None, any_of: bool = False, host: str | None = None
+) -> Waited:
+    """Come back when all jobs (or any of them) have ended, or ``timeout`` seconds are over."""
+    groups = hosts.groups(refs, host)
+    seen: dict[str, JobView] = {}
+    timed_out = False
+    for place, outcome in as_they_end([partial(wait_on, *group, timeout, any_of) for group in groups]):
+        if isinstance(outcome, Exception):
+            raise outcome
+        seen.update(zip(groups[place][1], outcome.jobs, strict=True))
+        timed_out = timed_out or outcome.timed_out
+        if any_of and not outcome.timed_out:
+            return Waited(_ordered(refs, seen), False)
+    return Waited(_ordered(refs, seen), timed_out)
+
+
+def wait_on(remote: Remote, refs: list[str], timeout: float | None = None, any_of: bool = False) -> Waited:
+    """The same on one host. Our end of the line stays open: when we are gone, the host stops waiting."""
+    request = {"jobs": refs, "any": any_of}
+    answer, stream = remote.open("wait", request if timeout is None else {**request, "timeout": timeout})
+    stream.finish()
+    return Waited(answer["jobs"], answer["timed_out"])
+
+
+def _ordered(refs: Sequence[str], seen: dict[str, JobView]) -> list[JobView]:
+    return [seen[ref] for ref in dict.fromkeys(refs) if ref in seen]

@@ -1,0 +1,48 @@
+"""Every path on the laptop, once. Nothing here touches the disk."""
+
+from __future__ import annotations
+
+import os
+
+
+def _base(variable: str, default: str) -> str:
+    """An XDG directory: the specification says that a relative one is to be ignored."""
+    chosen = os.environ.get(variable, "")
+    return chosen if os.path.isabs(chosen) else os.path.join(os.path.expanduser("~"), default)
+
+
+def config_file() -> str:
+    """The person's configuration; it need not exist."""
+    return os.environ.get("ORCH_CONFIG") or os.path.join(_base("XDG_CONFIG_HOME", ".config"), "orch", "config.toml")
+
+
+def project_file(start: str) -> str | None:
+    """The nearest ``orch.toml``, in ``start`` or above it."""
+    directory = start
+    while True:
+        candidate = os.path.join(directory, "orch.toml")
+        if os.path.lexists(candidate):
+            return candidate
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return None
+        directory = parent
+
+
+def status_cache(host: str) -> str:
+    """What ``host`` last said about its jobs; may be deleted at any time."""
+    return os.path.join(status_caches(), host + ".json")
+
+
+def status_caches() -> str:
+    """The directory of one such file a host."""
+    return os.path.join(_cache(), "status")
+
+
+def reports() -> str:
+    """Where a report goes when orch itself fails."""
+    return os.path.join(_cache(), "reports")
+
+
+def _cache() -> str:
+    return os.path.join(_base("XDG_CACHE_HOME", ".cache"), "orch")

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orch import config
+from orch.errors import OrchError, exit_status
+from orch.ops import hosts
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    path = home / ".config" / "orch" / "config.toml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def refused(source: Path) -> OrchError:
+    with pytest.raises(OrchError) as caught:
+        hosts.load()
+    assert str(source) in caught.value.message
+    assert exit_status(caught.value) == 1
+    assert caught.value.kind == "usage"
+    return caught.value
+
+
+def test_without_a_file_the_host_is_this_machine(home: Path) -> None:
+    assert hosts.load().config.host(None) == config.LOCAL
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ('default_hots = "x"', "unknown key 'default_hots'", "did you mean default_host?"),
+        ("zzz = 1", "unknown key 'zzz'", "known here: default_host, hosts"),
+        ("default_host = 3", "default_host must be a text in quotes, and is 3", ""),
+        ("hosts = 3", "hosts must be a table", ""),
+        ("[hosts]\nbox = 3", "[hosts.box] must be a table", "provider"),
+        ("[hosts.box]", "[hosts.box] needs a provider", 'provider = "local"'),
+        ("[hosts.box]\nprovider = 3", "[hosts.box] needs a provider", ""),
+        ('[hosts.box]\nprovider = "locl"', "unknown provider 'locl'", "did you mean local?"),
+        ('[hosts.box]\nprovider = "ec2"', "unknown provider 'ec2'", "this version knows: local"),
+        ('[hosts.box]\nprovider = "local"\nadress = "x"', "[hosts.box] unknown key 'adress'", "known here: nothing"),
+        ('[hosts."a b"]\nprovider = "local"', "host name 'a b' is not allowed", ""),
+        ('default_host = "bx"\n[hosts.box]\nprovider = "local"', "default_host is 'bx'", "did you mean box?"),
+        ("a = 1\nb = = 2\n", "line 2", "toml.io"),
+    ],
+)
+def test_each_kind_of_mistake(file: Path, text: str, message: str, hint: str) -> None:
+    file.write_text(text)
+    error = refused(file)
+    assert message in error.message
+    assert hint in error.hint
+
+
+def test_bytes_that_are_no_utf8(file: Path) -> None:
+    file.write_bytes(b'# fine\n# \xff\ndefault_host = "x"')
+    assert "line 2 is not UTF-8" in refused(file).message
+
+
+def test_a_directory_in_place_of_the_file(file: Path) -> None:
+    file.mkdir()
+    assert "Is a directory" in refused(file).message
+
+
+def test_a_file_that_may_not_be_read(file: Path) -> None:
+    file.symlink_to(file.name)  # permissions do not stop root: a link to itself does
+    assert "symbolic links" in refused(file).message
+
+
+def test_orch_config_names_another_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = home / "other.toml"
+    other.write_text("oops = 1")
+    monkeypatch.setenv("ORCH_CONFIG", str(other))
+    assert "unknown key 'oops'" in refused(other).message
+
+
+def test_which_host_is_meant(file: Path) -> None:
+    file.write_text('[hosts.a]\nprovider = "local"\n[hosts.b]\nprovider = "local"\n')
+    known = config.load()
+    assert known.host("b").name == "b"
+    for name, message in ((None, "which host"), ("aa", "there is no host 'aa'")):
+        with pytest.raises(OrchError, match=message):
+            known.host(name)
+    file.write_text('[hosts.a]\nprovider = "local"\n')
+    assert config.load().host(None).name == "a"
+
+
+def test_a_job_of_the_repository(home: Path) -> None:
+    deep = home / "repo" / "src" / "deep"
+    deep.mkdir(parents=True)
+    (home / "repo" / "orch.toml").write_text(
+        '[jobs.train]\ncommand = "python train.py"\ntty = false\nenv = { A = "1" }\n[jobs.deep]\ncwd = "src/../src"\n'
+    )
+    job = config.project_job("train", str(deep))
+    assert job == ("python train.py", str(home / "repo"), {"A": "1"}, False, False)
+    job = config.project_job("deep", str(deep))
+    assert job is not None and (job.command, job.cwd) == (None, str(home / "repo" / "src"))
+    assert config.project_job("other", str(deep)) is None
+    assert config.project_job("train", str(home)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[job.train]", "unknown key 'job'"),
+        ('[jobs.train]\ncomand = "x"', "[jobs.train] unknown key 'comand'"),
+        ("[jobs.train]\ncommand = 3", "command must be a text"),
+        ('[jobs.train]\ntty = "no"', "tty must be true or false, and is 'no'"),
+        ("[jobs.train]\nkeep_children = 1", "keep_children must be true or false"),
+        ("[jobs.train]\nenv = { A = 1 }", "[jobs.train.env] A must be a text"),
+        ("[jobs.train]\nenv = true", "env must be a table, and is true"),
+        ("[jobs]\ntrain = 1", "[jobs.train] must be a table"),
+        ('[jobs."my job"]\ncommand = "x"', "job name 'my job' is not allowed"),
+    ],
+)
+def test_mistakes_in_a_repository(home: Path, text: str, message: str) -> None:
+    (home / "orch.toml").write_text(text)
+    with pytest.raises(OrchError) as caught:
+        config.project_job("train", os.getcwd())
+    assert message in caught.value.message
+    assert str(home / "orch.toml") in caught.value.message
+    assert exit_status(caught.value) == 1

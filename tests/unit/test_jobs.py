@@ -1,0 +1,135 @@
+"""Submitting, waiting and cancelling, on one host and on several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orch.errors import OrchError
+from orch.ops.cancel import cancel
+from orch.ops.jobs import show
+from orch.ops.submit import submit
+from orch.ops.wait import wait
+from orch_agent.model import JobSpec, Refusal
+
+from .fakes import FakeTransport, hosts, job, remote, silent
+
+SPEC = JobSpec("train", "true")
+
+
+def busy(times: int) -> FakeTransport:
+    """A host on which the name is taken ``times`` times more."""
+
+    def submitted(_: Any) -> Any:
+        nonlocal times
+        times -= 1
+        if times >= 0:
+            raise OrchError("name_in_use", "train lives")
+        return {"job": job(), "created": True}
+
+    return FakeTransport({"submit": submitted, "cancel": lambda _: {"jobs": [job()]}})
+
+
+def test_a_submission_is_the_id_and_the_specification() -> None:
+    host = busy(0)
+    done = submit(remote(host), SPEC._replace(env={"A": "1"}, tty=False), "key")
+    assert done.created and done.job["host"] == "box"
+    spec = {"name": "train", "command": "true", "env": {"A": "1"}, "tty": False}
+    assert host.asked == [("submit", {"v": 1, "id": "key", "spec": spec})]
+
+
+def test_replace_cancels_and_submits_the_same_id_again() -> None:
+    host = busy(2)
+    submit(remote(host), SPEC, "key", replace=True)
+    assert [verb for verb, _ in host.asked] == ["submit", "cancel", "submit", "cancel", "submit"]
+    assert {asked["id"] for verb, asked in host.asked if verb == "submit"} == {"key"}
+
+
+def test_without_replace_a_taken_name_is_refused() -> None:
+    host = busy(1)
+    with pytest.raises(OrchError, match="train lives"):
+        submit(remote(host), SPEC, "key")
+    assert [verb for verb, _ in host.asked] == ["submit"]
+
+
+def test_replacing_has_an_end() -> None:
+    with pytest.raises(OrchError, match="train lives"):
+        submit(remote(busy(100)), SPEC, "key", replace=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "key"), [(SPEC, "my key"), (SPEC, ""), (SPEC._replace(name="-x"), "k"), (SPEC._replace(command=" "), "k")]
+)
+def test_what_no_host_could_take_is_not_even_sent(spec: JobSpec, key: str) -> None:
+    host = busy(0)
+    with pytest.raises(Refusal) as caught:
+        submit(remote(host), spec, key)
+    assert caught.value.kind == "usage" and not host.asked
+
+
+def host_with(*names: str, **verbs: Any) -> FakeTransport:
+    """A host that knows these jobs, and no others."""
+
+    def status(request: Any) -> Any:
+        asked = request.get("names") or names
+        if set(asked) - set(names):
+            raise OrchError("not_found", "no such job")
+        return {"jobs": [job(name) for name in asked], "host": {}}
+
+    def ended(request: Any) -> Any:
+        return {"jobs": [job(name, state="FAILED", exit_code=len(name)) for name in request["jobs"]], "timed_out": False}
+
+    return FakeTransport({"status": status, "cancel": ended, "wait": ended, **verbs})
+
+
+def test_one_host_is_asked_only_what_it_is_for() -> None:
+    only = host_with("a")
+    assert wait(hosts(only=only), ["a"]).jobs[0]["exit_code"] == 1
+    assert [verb for verb, _ in only.asked] == ["wait"]
+
+
+def test_jobs_of_several_hosts_come_back_in_the_order_asked_for() -> None:
+    def known() -> Any:
+        return hosts(one=host_with("a", "cc"), two=host_with("bb"))
+
+    wanted = [("bb", "two"), ("a", "one"), ("cc", "one")]
+    for jobs in (wait(known(), ["bb", "a", "cc", "bb"]).jobs, cancel(known(), ["bb", "a", "cc", "bb"])):
+        assert [(one["name"], one["host"]) for one in jobs] == wanted
+
+
+def test_a_name_on_two_hosts_needs_the_host() -> None:
+    known = hosts(one=host_with("a"), two=host_with("a"))
+    with pytest.raises(OrchError, match="a lives on one, two") as caught:
+        wait(known, ["a"])
+    assert caught.value.hint == "say which: --host one"
+    assert wait(known, ["a"], host="two").jobs[0]["host"] == "two"
+
+
+def test_a_job_that_no_host_has() -> None:
+    with pytest.raises(OrchError, match="no host has a job x"):
+        cancel(hosts(one=host_with("a"), two=host_with("b")), ["x"])
+    with pytest.raises(OrchError, match="no host that answers has x; two did not answer"):
+        cancel(hosts(one=host_with("a"), two=host_with("b", status=silent)), ["x"])
+
+
+def test_any_does_not_wait_for_the_slower_host() -> None:
+    import threading
+
+    never = threading.Event()
+
+    def slow(request: Any) -> Any:
+        never.wait(30)
+        return {"jobs": [job(name) for name in request["jobs"]], "timed_out": True}
+
+    waited = wait(hosts(one=host_with("a", wait=slow), two=host_with("b")), ["a", "b"], any_of=True)
+    never.set()
+    assert [one["name"] for one in waited.jobs] == ["b"] and not waited.timed_out
+
+
+def test_show_tells_no_value_of_the_environment() -> None:
+    spec = {"name": "a", "command": "x", "env": {"TOKEN": "hunter2", "A": "1"}, "tty": False}
+    host = FakeTransport({"show": lambda _: {"job": job("a"), "spec": spec, "why": None, "log_tail": ""}})
+    shown = show(hosts(one=host), "a")
+    assert shown["env"] == ["A", "TOKEN"] and shown["tty"] is False
+    assert "hunter2" not in str(shown)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from orch.errors import OrchError
+from orch.transport import Completed
+
+from .fakes import FakeStream, FakeTransport, job, remote
+
+
+def test_a_missing_agent_is_installed_and_the_request_repeated() -> None:
+    transport = FakeTransport({"status": lambda _: {"jobs": [job()]}}, installed=False)
+    assert remote(transport).call("status", {})["jobs"][0]["host"] == "box"
+    assert transport.installed
+    assert [verb for verb, _ in transport.asked] == ["status"]
+
+
+def test_the_same_for_a_conversation() -> None:
+    transport = FakeTransport({"logs": lambda _: FakeStream(b'{"job": {"name": "a"}}\nbytes')}, installed=False)
+    header, stream = remote(transport).open("logs", {"job": "a"})
+    assert header["job"] == {"name": "a", "host": "box"}
+    assert stream.read() == b"bytes"
+
+
+def test_the_agents_error_is_ours() -> None:
+    def refuse(_: object) -> None:
+        raise OrchError("name_in_use", "train lives", "orch show train")
+
+    for ask in ("call", "open"):
+        with pytest.raises(OrchError) as caught:
+            getattr(remote(FakeTransport({"submit": refuse})), ask)("submit", {})
+        assert (caught.value.kind, caught.value.message, caught.value.hint) == (
+            "name_in_use",
+            "train lives",
+            "orch show train",
+        )
+
+
+@pytest.mark.parametrize(
+    ("done", "words"),
+    [
+        (Completed(0, b"Welcome to box!\n", b""), "gave no answer (status 0): Welcome to box!"),
+        (Completed(0, b"[1, 2]\n", b""), "gave no answer"),
+        (Completed(0, b"", b""), "gave no answer (status 0)"),
+        (Completed(1, b'{"jobs": ', b"Traceback\nValueError: x\n"), "(status 1): ValueError: x"),
+        (Completed(-9, b"", b""), "(status -9)"),
+        (Completed(1, b'{"jobs": []}', b""), "gave no answer (status 1)"),
+        (Completed(127, b"", b"sh: 1: exec: /usr/bin/python3: not found\n"), "has no Python at /usr/bin/python3"),
+        (Completed(1, b'{"error": "x"}', b""), "does not say why"),
+        (Completed(0, b"\xff\xfe", b"\xff\xfe"), "gave no answer"),
+        (Completed(0, b"[" * 100_000, b""), "gave no answer"),
+    ],
+)
+def test_garbage_is_an_error_and_never_a_guess(done: Completed, words: str) -> None:
+    with pytest.raises(OrchError) as caught:
+        remote(FakeTransport({"status": lambda _: done})).call("status", {})
+    assert caught.value.kind == "host"
+    assert words in caught.value.message
+    assert len(caught.value.message) < 500
+
+
+def test_garbage_in_a_conversation() -> None:
+    stream = FakeStream(b"Last login: today\nmore")
+    with pytest.raises(OrchError, match="gave no answer"):
+        remote(FakeTransport({"logs": lambda _: stream})).open("logs", {})
+    assert stream.finished
+
+
+def test_an_agent_that_dies_in_a_conversation() -> None:
+    with pytest.raises(OrchError, match="status -9.*Killed"):
+        remote(FakeTransport({"logs": lambda _: FakeStream(b"", -9, err=b"Killed")})).open("logs", {})
+
+
+def test_an_install_that_fails_says_why() -> None:
+    class Full(FakeTransport):
+        def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
+            if "compileall" in script:
+                return Completed(1, b"", b"Traceback\n[Errno 30] Read-only file system: '/home/me/.orch'\n")
+            return super().run(script, stdin, timeout)
+
+    with pytest.raises(OrchError) as caught:
+        remote(Full(installed=False)).call("status", {})
+    assert caught.value.kind == "host"
+    assert "Read-only file system: '/home/me/.orch'" in caught.value.message
+    assert "ORCH_HOME" in caught.value.hint

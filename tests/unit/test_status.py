@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orch import paths
+from orch.cli.status_table import as_json, lines, notes
+from orch.model import Host, HostStatus
+from orch.ops import cache
+from orch.ops.status import status
+
+from .fakes import FakeTransport, hosts, job, silent
+
+FACTS = {"mem_total_bytes": 8, "mem_available_bytes": 4, "cpus": 2}
+
+
+@pytest.fixture(autouse=True)
+def at_home(home: Path) -> Iterator[None]:
+    os.environ["TZ"] = "UTC"
+    yield
+    del os.environ["TZ"]
+
+
+def well(*jobs: dict[str, object]) -> FakeTransport:
+    return FakeTransport({"status": lambda _: {"jobs": list(jobs), "host": FACTS}})
+
+
+def test_a_silent_host_is_shown_as_it_was() -> None:
+    status(hosts(one=well(job("a")), two=well(job("b"))))
+    told = status(hosts(one=well(job("a")), two=FakeTransport({"status": silent})))
+    assert [host.error for host in told] == [None, "no answer within 10 s"]
+    shown = lines(told)
+    assert shown[0].split() == ["NAME", "HOST", "STATE", "STARTED", "MEMORY", "SEEN"]
+    assert shown[1].split() == ["a", "one", "RUNNING", "-", "-", "now"]
+    assert shown[2].split() == ["b", "two", "RUNNING", "-", "-", "0s", "ago"]
+    assert "two does not answer; shown as it was 0s ago" in next(notes(told))
+    document = as_json(told)
+    assert [one["name"] for one in document["jobs"]] == ["a", "b"]
+    assert [one["state"] for one in document["hosts"]] == ["running", "unreachable"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"as_of": 1, "jobs": 3, "host": {}}',
+        '{"as_of": null, "jobs": [], "host": {}}',
+        '{"as_of": 1, "jobs": [3], "host": {}}',
+        '{"as_of": 1, "jobs": [{"name": "a"}], "host": {}}',
+        '{"as_of": 1, "jobs": [{"name": "a", "run": 1, "state": "RUNNING", "mem_bytes": "x"}], "host": {}}',
+        '{"as_of": 1, "jobs": [], "host": 3}',
+        "[" * 100_000,
+        "\x00\x00",
+    ],
+)
+def test_a_corrupt_cache_disturbs_nothing(text: str) -> None:
+    file = Path(paths.status_cache("one"))
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    told = status(hosts(one=FakeTransport({"status": silent})))
+    assert (told[0].jobs, told[0].as_of) == ([], None)
+    assert status(hosts(one=well(job("a"))))[0].jobs
+    assert cache.names() == ["a"]
+
+
+def test_a_cache_that_cannot_be_written_disturbs_nothing(home: Path) -> None:
+    (home / ".cache").write_text("a file where a directory should be")
+    assert status(hosts(one=well(job("a"))))[0].error is None
+    assert cache.names() == []
+
+
+def test_a_cache_that_is_a_directory_disturbs_nothing() -> None:
+    Path(paths.status_cache("one")).mkdir(parents=True)
+    assert status(hosts(one=well(job("a"))))[0].error is None
+    assert status(hosts(one=FakeTransport({"status": silent})))[0].jobs == []
+
+
+def test_only_the_plain_question_is_remembered() -> None:
+    status(hosts(one=well(job("a"), job("b"))))
+    status(hosts(one=well(job("a"))), names=["a"])
+    status(hosts(one=well(job("a"), job("b"), job("c"))), show_all=True)
+    assert cache.names() == ["a", "b"]
+    told = status(hosts(one=FakeTransport({"status": silent})), names=["b", "c.1"])
+    assert [one["name"] for one in told[0].jobs] == ["b"]
+
+
+def test_the_cache_is_whole_and_private() -> None:
+    status(hosts(one=well(job("a"))))
+    file = Path(paths.status_cache("one"))
+    assert json.loads(file.read_text())["jobs"][0]["name"] == "a"
+    assert file.stat().st_mode & 0o077 == 0
+    assert os.listdir(file.parent) == ["one.json"]
+
+
+def told(*jobs: dict[str, object]) -> list[HostStatus]:
+    return [HostStatus(Host("local", "local"), [{**one, "host": "local"} for one in jobs], FACTS, 0.0)]
+
+
+def test_the_table_of_the_contract() -> None:
+    running = job("train", started_at="2026-02-16T14:30:00.000Z", mem_bytes=int(5.8 * 2**30), mem_peak_bytes=2**40)
+    ended = job("report", state="COMPLETED", started_at="2026-02-16T14:00:00Z", mem_peak_bytes=2**30)
+    waiting = job("next", state="PENDING")
+    assert lines(told(running, ended, waiting)) == [
+        "NAME    STATE      STARTED              MEMORY",
+        "train   RUNNING    2026-02-16 14:30:00  5.8GB",
+        "report  COMPLETED  2026-02-16 14:00:00  1.0GB",
+        "next    PENDING    -                    -",
+    ]
+
+
+def test_the_run_is_shown_where_a_name_repeats() -> None:
+    assert lines(told(job("a", 1, "FAILED"), job("a", 2)))[0].split()[:3] == ["NAME", "RUN", "STATE"]
+    assert "RUN " not in lines(told(job("a", 2), job("b", 2)))[0]
+
+
+def test_nothing_to_show_says_what_to_type() -> None:
+    assert lines(told()) == []
+    assert "orch run NAME" in next(notes(told()))
+
+
+def test_what_a_host_says_cannot_command_the_terminal() -> None:
+    hostile = job("a\x1b[2J", state="RUN\nNING", started_at="\x07")
+    assert all(line.isprintable() for line in lines(told(hostile)))
