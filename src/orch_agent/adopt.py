@@ -23,7 +23,7 @@ _LOOK = 0.25
 def main(job_id: str) -> None:
     """Watch over the job, unless somebody else does or there is nothing to watch."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    cgroup.leave()
+    cgroup.keep_apart()
     if not locks.try_hold(layout.adopt_file(job_id)):
         return
     with open_ledger() as ledger:

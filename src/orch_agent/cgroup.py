@@ -26,7 +26,7 @@ def _read(path: str) -> str:
 
 def _write(path: str, text: str) -> bool:
     try:
-        with open(path, "w") as file:
+        with open(path, "r+") as file:
             file.write(text)
         return True
     except OSError:
@@ -106,12 +106,19 @@ def create(job_id: str) -> Optional[Group]:
     return group if _make(group.path) else None
 
 
-def leave() -> None:
-    """Move the calling process out of a job's group, if it was born in one."""
-    if "/" + FOLDER + "/" in _read("/proc/self/cgroup"):
-        folder = _folder()
-        if folder is not None:
-            _write(os.path.join(folder, "cgroup.procs"), "0")
+def keep_apart() -> None:
+    """Move the calling process, a keeper of jobs, out of any job's group and into one for keepers.
+
+    Version 2 counts only in groups whose parents hold no process themselves: that is asked for here,
+    and refused by the kernel where others live beside us.
+    """
+    folder = None if os.environ.get(_DISABLED) else _folder()
+    if folder is None:
+        return
+    keepers = Group(os.path.join(folder, "keepers"))
+    if _make(keepers.path) and keepers.enter():
+        for parent in (os.path.dirname(folder), folder):
+            _write(os.path.join(parent, "cgroup.subtree_control"), "+memory")
 
 
 def find(path: Optional[str]) -> Optional[Group]:

@@ -154,7 +154,7 @@ class Ledger:
         self._db.execute("COMMIT")
 
     def _select(self, rest: str, values: Iterable[object] = ()) -> list[Record]:
-        rows = self._db.execute("SELECT %s FROM jobs %s" % (_COLUMNS, rest), tuple(values))
+        rows = self._db.execute("SELECT %s FROM jobs %s" % (_COLUMNS, rest), tuple(values))  # noqa: S608 (our own text)
         return [Record(*row) for row in rows]
 
     # Reading

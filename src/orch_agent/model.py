@@ -156,7 +156,7 @@ def rfc3339(at: Optional[float]) -> Optional[str]:
     """``2026-02-16T14:30:00.250Z``; None stays None."""
     if at is None:
         return None
-    millis = int(round(at * 1000))
+    millis = round(at * 1000)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(millis // 1000)) + ".%03dZ" % (millis % 1000)
 
 

@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import socket
+import sqlite3
 import time
 from typing import Optional
 
@@ -21,7 +22,7 @@ from . import cgroup, files, layout, locks, procs, terminal, tree, usage, views,
 from .joblog import JobLog
 from .launch import detach
 from .ledger import Record, Start, open_ledger
-from .model import CANCELLED, COMPLETED, FAILED, JOB_ENV, NODE_FAIL, Ended, Result
+from .model import CANCELLED, COMPLETED, FAILED, JOB_ENV, NODE_FAIL, Ended, Refusal, Result
 
 SURVIVORS_GRACE = 5.0
 _BATCH = 1 << 18
@@ -32,12 +33,25 @@ _LAST_LOOK = 1.0
 def main(job_id: str) -> None:
     """Run the job, unless somebody else does or did."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.makedirs(layout.job_dir(job_id), mode=0o700, exist_ok=True)
     os.chdir(layout.job_dir(job_id))
-    cgroup.leave()
+    cgroup.keep_apart()
     with open_ledger() as ledger:
         record = ledger.get(job_id)
     if record is not None and record.started_at is None and record.ended_at is None:
-        Runner(record).run()
+        _try(record)
+
+
+def _try(record: Record) -> None:
+    try:
+        runner = Runner(record)
+    except OSError as error:
+        # A full disk refuses this too; then the job stays pending, and whoever looks tries again.
+        end = Ended(time.time(), Result(NODE_FAIL, reason="it could not be started: %s" % error))
+        with open_ledger() as ledger:
+            ledger.settle(record.id, end)
+    else:
+        runner.run()
 
 
 class Runner:
@@ -311,7 +325,7 @@ class Runner:
         try:
             with open_ledger() as ledger:
                 ledger.settle(self.record.id, end)
-        except Exception:
+        except (Refusal, sqlite3.Error, OSError):
             pass  # a full disk: the result file says it all, and whoever looks next writes it down
         self._farewell()
         locks.release(self.record.id)
@@ -321,8 +335,10 @@ class Runner:
     def _farewell(self) -> None:
         """Show the views the last lines."""
         until = time.monotonic() + _LAST_LOOK
-        while any([view.feed(self.log) for view in self.views.values()]) and time.monotonic() < until:
-            time.sleep(0.01)
+        behind = list(self.views.values())
+        while behind and time.monotonic() < until:
+            behind = [view for view in behind if view.feed(self.log)]
+            time.sleep(0.01 if behind else 0)
         files.remove(layout.SOCKET)
 
     def _result(self, lost: int) -> Result:

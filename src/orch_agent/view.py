@@ -16,20 +16,17 @@ import tty
 from typing import Optional
 
 from . import layout, terminal, views
-from .ledger import open_ledger
 
 _PATIENCE = 10.0
 
 
-def main(job_id: str) -> None:
-    """Look at the job until it ends."""
+def main(job_id: str, kind: str) -> None:
+    """Look at the job until it ends. ``kind``: ``tty`` where it has a terminal, ``plain`` where its lines need ours."""
     os.chdir(layout.job_dir(job_id))
-    with open_ledger() as ledger:
-        record = ledger.get(job_id)
     runner = connect(_PATIENCE)
-    if record is None or runner is None:
+    if runner is None:
         return
-    if record.spec.tty and os.isatty(0):
+    if kind == "tty" and os.isatty(0):
         tty.setraw(0, termios.TCSANOW)
     _exchange(runner)
 

@@ -72,7 +72,7 @@ def _create(record: Record, session: str) -> str:
     words = ["env", *(word for key in JOB_ENV for word in ("-u", key))]
     if "ORCH_HOME" in os.environ:
         words.append("ORCH_HOME=" + os.environ["ORCH_HOME"])
-    words += detach.command("view", record.id)
+    words += detach.command("view", record.id, "tty" if record.spec.tty else "plain")
     target = "=%s:" % session
     code, said = _tmux(
         *["new-session", "-d", "-s", session, "-x", str(terminal.COLUMNS), "-y", str(terminal.ROWS)],

@@ -29,11 +29,12 @@ def run(request: Request) -> Answer:
             if not watch.has_ended():
                 _ask(ledger, watch.record, grace)
         until = time.monotonic() + grace + _PATIENCE
-        while not all([watch.has_ended() for watch in watches]):
+        while watches:
             if time.monotonic() > until:
                 raise Refusal("host", "some processes cannot be killed (waiting for a device?)", "ps -eo pid,stat,args")
+            watches = [watch for watch in watches if not watch.has_ended()]
             time.sleep(_STEP)
-        return {"jobs": [view(ledger, watch.record) for watch in watches]}
+        return {"jobs": [view(ledger, ledger.get(record.id) or record) for record in records]}
 
 
 def _ask(ledger: Ledger, record: Record, grace: float) -> None:

@@ -17,8 +17,9 @@ def run(request: Request) -> Answer:
         watches = [observe.Watch(ledger, find(ledger, ref)) for ref in texts(request, "jobs")]
         enough = any if request.get("any") else all
         while True:
-            # A list: every one of them is looked at each time, for a look also mends what it finds.
-            done = enough([watch.has_ended() for watch in watches])
+            # Every one of them is looked at each time, for a look also mends what it finds.
+            ended = [watch.has_ended() for watch in watches]
+            done = enough(ended)
             if done or (until is not None and time.monotonic() >= until) or logread.client_gone():
                 jobs = [view(ledger, watch.record) for watch in watches]
                 return {"jobs": jobs, "timed_out": not done}

@@ -1,0 +1,45 @@
+"""A verb's answer: the request is one line on standard input, the answer one document on standard output."""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+import sys
+
+from . import wire
+from .ledger import refusal as explained
+from .model import Refusal
+
+VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach")
+
+
+def answer(verb: str) -> int:
+    """Do it; the exit status is 0 or, with an error document, 1."""
+    try:
+        _answer(verb)
+        return 0
+    except BrokenPipeError:
+        return 1  # nobody listens any more
+    except Refusal as refusal:
+        return _fail(refusal)
+    except (OSError, sqlite3.Error) as error:
+        return _fail(explained(error, getattr(error, "filename", None) or "of this host"))
+
+
+def _answer(verb: str) -> None:
+    if verb not in VERBS:
+        raise Refusal("usage", "this agent has no verb %s; it has %s" % (ascii(verb), " ".join(VERBS)))
+    request = wire.decode(sys.stdin.buffer.readline())
+    module = importlib.import_module("orch_agent.verbs." + verb)
+    if verb == "logs":
+        module.stream(request, sys.stdout.buffer)
+    else:
+        sys.stdout.buffer.write(wire.encode(module.run(request)))
+        sys.stdout.buffer.flush()
+
+
+def _fail(refusal: Refusal) -> int:
+    error = {"kind": refusal.kind, "message": refusal.message, "hint": refusal.hint}
+    sys.stdout.buffer.write(wire.encode({"error": error}))
+    sys.stdout.buffer.flush()
+    return 1
