@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import sqlite3
 import time
 from typing import Optional
 
-from . import cgroup, files, layout, locks, procs, terminal, tree, usage, views, wire
+from . import cgroup, files, layout, locks, procs, terminal, tree, usage, wire
+from .audience import Audience
 from .joblog import JobLog
 from .launch import detach
 from .ledger import Record, Start, open_ledger
@@ -26,7 +26,6 @@ from .model import CANCELLED, COMPLETED, FAILED, JOB_ENV, NODE_FAIL, Ended, Refu
 
 SURVIVORS_GRACE = 5.0
 _BATCH = 1 << 18
-_BEHIND, _PLAIN_FILE = 0.02, 0.1
 _LAST_LOOK = 1.0
 
 
@@ -65,12 +64,9 @@ class Runner:
         self.usage_fd = os.open(layout.usage_file(record.id), os.O_RDWR | os.O_CREAT, 0o600)
         self.group = cgroup.create(record.id)
         self.sampler = usage.Sampler(self.group)
-        self.views: dict[int, views.View] = {}
-        self.typed = b""
         self.ending: Optional[tree.Ending] = None
         self.cause: Optional[str] = None
         self.wait_status: Optional[int] = None
-        self.resize: Optional[tuple[float, int, int]] = None
         self.next_sample = 0.0
         self.quiet_since = time.monotonic()
 
@@ -124,55 +120,39 @@ class Runner:
         }
 
     def _listen(self) -> None:
-        """Open for views; the working directory is the job's, so the name is short."""
-        files.remove(layout.SOCKET)
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(layout.SOCKET)
-        self.listener.listen(16)
-        self.listener.setblocking(False)
+        """Hear children, signals, the terminal and the audience, all in one poll."""
+        self.poll = select.poll()
         self.wake, wake = os.pipe()
         for fd in (self.wake, wake):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._end("host", SURVIVORS_GRACE))
-        self.poll = select.poll()
-        for fd in (self.wake, self.listener.fileno()):
-            self.poll.register(fd, select.POLLIN)
+        self.poll.register(self.wake, select.POLLIN)
         if self.child.master is not None:
             self.poll.register(self.child.master, select.POLLIN)
+        self.audience = Audience(self.poll, self.log, self.child.master)
 
     # The loop
 
     def _turn(self) -> None:
-        for fd, event in self.poll.poll(self._patience() * 1000):
+        for fd, event in self.poll.poll(max(0.0, self._patience()) * 1000):
             if fd == self.child.master:
                 if event & ~select.POLLOUT:
                     self._relay()
             elif fd == self.wake:
                 _drain(fd)
-            elif fd == self.listener.fileno():
-                self._admit()
-            elif fd in self.views:
-                self._hear(self.views[fd])
-        self._type()
+            elif self.audience.attend(fd):
+                self._look_for_cancel()
         self._reap()
         self._tick()
-        self._show()
+        self.audience.serve()
 
     def _patience(self) -> float:
         """Seconds until something is due by itself."""
-        due = [self.next_sample - time.monotonic()]
-        if self.ending is not None or self.wait_status is not None:
-            due.append(tree.STEP)
-        if self.resize is not None:
-            due.append(self.resize[0] - time.monotonic())
-        watching = [view for view in self.views.values() if view.watches]
-        if any(view.offset != self.log.size or view.greeting for view in watching):
-            due.append(_BEHIND)
-        if watching and self.child.master is None:
-            due.append(_PLAIN_FILE)
-        return max(0.0, min(due))
+        ending = self.ending is not None or self.wait_status is not None
+        due = min(self.next_sample - time.monotonic(), self.audience.patience())
+        return min(due, tree.STEP) if ending else due
 
     def _relay(self, limit: int = _BATCH) -> bool:
         """Terminal to log, as much as there is; whether anything came."""
@@ -191,54 +171,6 @@ class Runner:
             self.quiet_since = time.monotonic()
         return bool(chunks)
 
-    def _admit(self) -> None:
-        try:
-            view = views.View(self.listener.accept()[0])
-        except OSError:
-            return  # it went away, or we are out of descriptors: it will ask again
-        self.views[view.fileno()] = view
-        self.poll.register(view.fileno(), select.POLLIN)
-
-    def _hear(self, view: views.View) -> None:
-        for kind, payload in view.receive():
-            if kind == b"i":
-                self.typed += payload
-            elif kind == b"c":
-                self._look_for_cancel()
-            elif kind == b"w" and len(payload) == views.SIZE.size:
-                self._resize(view, *views.SIZE.unpack(payload))
-
-    def _resize(self, view: views.View, rows: int, columns: int) -> None:
-        redraw = False if view.watches else view.watch(self.log)
-        if self.child.master is not None and rows and columns:
-            if redraw:
-                # A full-screen program draws itself when its size changes: make it change.
-                terminal.set_size(self.child.master, rows, max(1, columns - 1))
-                self.resize = (time.monotonic() + 0.05, rows, columns)
-            else:
-                terminal.set_size(self.child.master, rows, columns)
-
-    def _type(self) -> None:
-        """Into the terminal, as much as it takes."""
-        if self.child.master is None:
-            self.typed = b""
-            return
-        try:
-            while self.typed:
-                self.typed = self.typed[os.write(self.child.master, self.typed[:1024]) :]
-        except OSError:
-            pass  # its buffer is full: poll says when there is room
-        wanted = select.POLLIN | (select.POLLOUT if self.typed else 0)
-        self.poll.modify(self.child.master, wanted)
-
-    def _show(self) -> None:
-        for view in list(self.views.values()):
-            view.feed(self.log)
-            if view.closing and (view.watches or not self.typed):
-                self.poll.unregister(view.fileno())
-                del self.views[view.fileno()]
-                view.socket.close()
-
     def _reap(self) -> None:
         try:
             while True:
@@ -254,10 +186,6 @@ class Runner:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if self.resize is not None and now >= self.resize[0]:
-            assert self.child.master is not None
-            terminal.set_size(self.child.master, *self.resize[1:])
-            self.resize = None
         if self.child.master is None:
             self._follow_file()
         if now >= self.next_sample:
@@ -327,19 +255,10 @@ class Runner:
                 ledger.settle(self.record.id, end)
         except (Refusal, sqlite3.Error, OSError):
             pass  # a full disk: the result file says it all, and whoever looks next writes it down
-        self._farewell()
+        self.audience.farewell(_LAST_LOOK)
         locks.release(self.record.id)
         if self.group is not None:
             self.group.remove()
-
-    def _farewell(self) -> None:
-        """Show the views the last lines."""
-        until = time.monotonic() + _LAST_LOOK
-        behind = list(self.views.values())
-        while behind and time.monotonic() < until:
-            behind = [view for view in behind if view.feed(self.log)]
-            time.sleep(0.01 if behind else 0)
-        files.remove(layout.SOCKET)
 
     def _result(self, lost: int) -> Result:
         assert self.wait_status is not None

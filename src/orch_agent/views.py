@@ -1,13 +1,13 @@
-"""Those who look at a job and type into it, over the socket in the job's directory.
+"""One connection of somebody who looks at a job or types into it.
 
 Invariants
 - A view is fed from the log, never from memory: what is shown was on disk first, and a slow view
   costs the job nothing. A view that falls behind skips ahead at the start of a line.
 - Frames from a view: one byte for the kind, four for the length (big endian), then the payload.
   ``w`` rows and columns: I am a terminal, show me the job. ``i`` bytes that were typed.
+  ``c`` look at the cancel file.
   To a view: terminal bytes, nothing else. Closing the connection says that the job has ended;
   a connection that sent no ``w`` is closed once everything it sent has been typed.
-- The window has the size of the view that spoke last.
 """
 
 from __future__ import annotations
@@ -95,6 +95,10 @@ class View:
             self.offset = _line_start(log, max(0, log.size - _REPLAY))
         return full_screen
 
+    def is_behind(self, log: JobLog) -> bool:
+        """Whether there is more to show it."""
+        return bool(self.greeting) or (self.offset is not None and self.offset < log.size)
+
     def feed(self, log: JobLog) -> bool:
         """Send what the socket and the rate allow; whether more is left."""
         if self.offset is None:
@@ -118,7 +122,7 @@ class View:
         else:
             self.offset += sent
             self._tokens -= sent
-        return bool(self.greeting) or self.offset < log.size
+        return self.is_behind(log)
 
 
 def _line_start(log: JobLog, offset: int) -> int:

@@ -25,7 +25,7 @@ def stream(request: Request, out: BinaryIO) -> None:
         size = os.fstat(fd).st_size
         offset = _start(request, record, fd, size)
         state = observe.look(ledger, record)
-        header = {"job": present.job_view(record, state), "offset": offset, "size": size}
+        header = {"job": present.job_view(record, state), "offset": offset, "size": size, "tty": record.spec.tty}
         blocks = _blocks(request, ledger, record, fd, offset, size)
         if request.get("grep") is not None:
             pattern = logread.compile_pattern(text(request, "grep"))
