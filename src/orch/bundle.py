@@ -43,8 +43,8 @@ def digest() -> str:
     return total.hexdigest()[:16]
 
 
-def pack() -> bytes:
-    """The sources as a tar."""
+def pack() -> tuple[bytes, str]:
+    """The sources as a tar, and the sha256 of that in hex digits."""
     import io
     import tarfile
 
@@ -54,7 +54,7 @@ def pack() -> bytes:
             member = tarfile.TarInfo(path)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    return buffer.getvalue(), hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
 def installer() -> str:

@@ -57,11 +57,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def while_waiting() -> Iterator[None]:
-    """Inside, a failure of orch ends with 255: any other status would pass for the job's own."""
+    """Inside, a failure of orch ends with 255: any other status would pass for the job's own.
+
+    Wrong usage stays 2: no waiting had begun.
+    """
     try:
         yield
     except Refusal as error:
-        raise OrchError(error.kind, error.message, error.hint, status=LOST) from error
+        status = USAGE if exit_status(error) == USAGE else LOST
+        raise OrchError(error.kind, error.message, error.hint, status=status) from error
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -1,10 +1,13 @@
 """Runs on the host, once for every version of the agent: unpack what comes in, compile it, put it in place.
 
 Its source is sent as text to a Python 3.9 or later that has never heard of orch, so it imports nothing of ours.
-The rename is the only step that others can see, so half an agent is impossible and racing installers are harmless.
+What comes in must have the sha256 that was announced: a link may end early. The rename is the only step that others
+can see. So half an agent is impossible and racing installers are harmless.
 """
 
 import compileall
+import hashlib
+import io
 import os
 import shutil
 import sys
@@ -12,13 +15,16 @@ import tarfile
 import tempfile
 
 
-def install(target: str) -> None:
+def install(target: str, sha256: str) -> None:
     """Make ``target`` an agent's directory out of the tar on standard input."""
+    parcel = sys.stdin.buffer.read()
+    if hashlib.sha256(parcel).hexdigest() != sha256:
+        raise OSError("only %d bytes of it arrived" % len(parcel))
     root = os.path.dirname(target)
     os.makedirs(root, mode=0o700, exist_ok=True)
     aside = tempfile.mkdtemp(prefix=".agent-", dir=root)
     try:
-        _unpack(aside)
+        _unpack(parcel, aside)
         if not compileall.compile_dir(aside, quiet=2):
             raise OSError("Python %s cannot compile it" % sys.version.split()[0])
         _sync_tree(aside)
@@ -28,8 +34,8 @@ def install(target: str) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _unpack(directory: str) -> None:
-    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as tar:
+def _unpack(parcel: bytes, directory: str) -> None:
+    with tarfile.open(fileobj=io.BytesIO(parcel)) as tar:
         for member in tar:
             content = tar.extractfile(member)
             assert content is not None  # the parcel holds files only
@@ -68,6 +74,6 @@ def _sync(path: str) -> None:
 if __name__ == "__main__":
     os.umask(0o077)
     try:
-        install(sys.argv[1])
+        install(sys.argv[1], sys.argv[2])
     except OSError as error:
         sys.exit(str(error))

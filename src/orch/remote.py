@@ -71,8 +71,9 @@ class Remote:
 
     def _install(self, timeout: float | None = None) -> None:
         python, program = shlex.quote(self.transport.python), shlex.quote(bundle.installer())
-        script = f'{_AGENT % bundle.digest()}exec {python} -I -S -c {program} "$a"'
-        done = self.transport.run(script, bundle.pack(), timeout)
+        parcel, sha256 = bundle.pack()
+        script = f'{_AGENT % bundle.digest()}exec {python} -I -S -c {program} "$a" {sha256}'
+        done = self.transport.run(script, parcel, timeout)
         if done.status:
             words = done.err.decode(errors="replace").strip().splitlines() or [f"status {done.status}"]
             hint = "orch needs a directory there that it may write: ORCH_HOME=DIR names another than ~/.orch"
@@ -89,7 +90,7 @@ class Remote:
         """The object that the agent said; its error is raised as ours."""
         try:
             answer = wire.decode(done.out)
-        except Refusal:
+        except (Refusal, RecursionError):
             raise self.lost(done) from None
         if "error" in answer:
             raise self._error(answer["error"])

@@ -54,7 +54,7 @@ def _last_sign(record: Record) -> float:
 def evidence(record: Record) -> Evidence:
     """What can be seen of the job now."""
     held = locks.is_held(layout.lock_file(record.id))
-    alive = held or _survives(record)
+    alive = held or (record.started_at is not None and _survives(record))
     return Evidence(
         lock_held=held,
         alive=alive,

@@ -249,16 +249,27 @@ class Runner:
         lost = self.log.finish()
         self.log.measure()
         end = Ended(time.time(), self._result(lost))
-        self.room.write(wire.result_to_json(end.at, end.result))
-        try:
-            with open_ledger() as ledger:
-                ledger.settle(self.record.id, end)
-        except (Refusal, sqlite3.Error, OSError):
-            pass  # a full disk: the result file says it all, and whoever looks next writes it down
+        self._write_down(end)
         self.audience.farewell(_LAST_LOOK)
         locks.release(self.record.id)
+        files.remove(layout.usage_file(self.record.id))  # the result has the final account
         if self.group is not None:
             self.group.remove()
+
+    def _write_down(self, end: Ended) -> None:
+        """In two places, either of which is enough: whoever looks next brings the ledger up to date."""
+        for place in (self._fill_room, self._settle):
+            try:
+                place(end)
+            except (Refusal, sqlite3.Error, OSError) as error:
+                os.write(2, b"%a\n" % str(error))
+
+    def _fill_room(self, end: Ended) -> None:
+        self.room.write(wire.result_to_json(end.at, end.result))
+
+    def _settle(self, end: Ended) -> None:
+        with open_ledger() as ledger:
+            ledger.settle(self.record.id, end)
 
     def _result(self, lost: int) -> Result:
         assert self.wait_status is not None

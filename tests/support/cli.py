@@ -40,10 +40,11 @@ class Orch:
         return [sys.executable, "-c", "import sys; from orch.cli.main import orch; sys.exit(orch())", *words]
 
     def __call__(self, *words: str | bytes, timeout: float = 60, **more: Any) -> Done:
-        """Run a command to its end."""
+        """Run a command to its end; ``before`` are words that run what stands behind them."""
         env = {**os.environ, "HOME": str(self.home), **more.pop("env", {})}
         stdin = None if "input" in more else subprocess.DEVNULL
-        done = subprocess.run(self.argv(*words), capture_output=True, timeout=timeout, env=env, stdin=stdin, **more)
+        argv = [*more.pop("before", []), *self.argv(*words)]
+        done = subprocess.run(argv, capture_output=True, timeout=timeout, env=env, stdin=stdin, **more)
         return Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
     def popen(self, *words: str, **more: Any) -> subprocess.Popen[bytes]:

@@ -16,11 +16,16 @@ from orch.transport import Completed
 
 Verb = Callable[[dict[str, Any]], Any]
 
+KEYS = (
+    *("host", "reason", "command", "cwd", "submitted_at", "started_at", "ended_at", "exit_code", "signal", "attempt"),
+    *("mem_request_bytes", "mem_bytes", "mem_peak_bytes", "cpu_seconds", "log_path", "code", "after"),
+    *("waiting_for_input", "cost_usd"),
+)
+
 
 def job(name: str = "train", run: int = 1, state: str = "RUNNING", **more: Any) -> dict[str, Any]:
     """A job as an agent shows it."""
-    keys = "host reason signal exit_code started_at ended_at mem_bytes mem_peak_bytes cwd cpu_seconds log_path".split()
-    return {**dict.fromkeys(keys), "id": f"{name}{run}", "name": name, "run": run, "state": state, **more}
+    return {**dict.fromkeys(KEYS), "id": f"{name}{run}", "name": name, "run": run, "state": state, **more}
 
 
 class FakeStream:

@@ -5,33 +5,33 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from orch import bundle
 
 
-def install(target: Path) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-I", "-S", "-c", bundle.installer(), str(target)]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdin is not None
-    process.stdin.write(bundle.pack())
-    process.stdin.flush()
-    return process
+def start(target: Path) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-I", "-S", "-c", bundle.installer(), str(target), bundle.pack()[1]]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
-    _, err = process.communicate()
+def ended(process: subprocess.Popen[bytes], parcel: bytes | None = None) -> tuple[int, bytes]:
+    _, err = process.communicate(bundle.pack()[0] if parcel is None else parcel)
     return process.returncode, err
 
 
+def install(target: Path) -> tuple[int, bytes]:
+    return ended(start(target))
+
+
 def content(directory: Path) -> dict[str, bytes]:
-    files = [path for path in directory.rglob("*.py")]
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*.py")}
 
 
 def test_the_agent_arrives_whole_compiled_and_private(tmp_path: Path) -> None:
     target = tmp_path / "new" / "agent-x"
-    assert ended(install(target)) == (0, b"")
+    assert install(target) == (0, b"")
     assert content(target) == bundle.sources()
     compiled = {path.name.partition(".")[0] for path in (target / "orch_agent").rglob("*.pyc")}
     assert compiled == {path.stem for path in (target / "orch_agent").rglob("*.py")}
@@ -40,28 +40,30 @@ def test_the_agent_arrives_whole_compiled_and_private(tmp_path: Path) -> None:
 
 
 def test_racing_installers_do_no_harm(tmp_path: Path) -> None:
-    racers = [install(tmp_path / "agent-x") for _ in range(6)]
-    assert [ended(racer) for racer in racers] == [(0, b"")] * 6
+    racers = [start(tmp_path / "agent-x") for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ended, racers)) == [(0, b"")] * 6
     assert content(tmp_path / "agent-x") == bundle.sources()
     assert os.listdir(tmp_path) == ["agent-x"]
 
 
 def test_a_ruined_agent_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "agent-x" / "orch_agent").mkdir(parents=True)
-    assert ended(install(tmp_path / "agent-x")) == (0, b"")
+    assert install(tmp_path / "agent-x") == (0, b"")
     assert content(tmp_path / "agent-x") == bundle.sources()
 
 
-def test_an_installer_killed_on_its_way_leaves_no_agent(tmp_path: Path) -> None:
-    argv = [sys.executable, "-I", "-S", "-c", bundle.installer(), str(tmp_path / "agent-x")]
-    half = bundle.pack()[: len(bundle.pack()) // 2]
-    assert subprocess.run(argv, input=half, capture_output=True).returncode != 0
-    assert not (tmp_path / "agent-x").exists()
+def test_a_parcel_cut_on_its_way_is_no_agent(tmp_path: Path) -> None:
+    whole, _ = bundle.pack()
+    for size in (0, 512, 1024, len(whole) // 2, len(whole) - 1):
+        status, err = ended(start(tmp_path / "agent-x"), whole[:size])
+        assert (status, err) == (1, f"only {size} bytes of it arrived\n".encode())
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    status, err = ended(install(tmp_path / "file" / "agent-x"))
+    status, err = install(tmp_path / "file" / "agent-x")
     assert status == 1
     assert err.decode().strip().startswith("[Errno")
     assert str(tmp_path / "file") in err.decode()

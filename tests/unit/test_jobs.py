@@ -78,7 +78,10 @@ def host_with(*names: str, **verbs: Any) -> FakeTransport:
         return {"jobs": [job(name) for name in asked], "host": {}}
 
     def ended(request: Any) -> Any:
-        return {"jobs": [job(name, state="FAILED", exit_code=len(name)) for name in request["jobs"]], "timed_out": False}
+        return {
+            "jobs": [job(name, state="FAILED", exit_code=len(name)) for name in request["jobs"]],
+            "timed_out": False,
+        }
 
     return FakeTransport({"status": status, "cancel": ended, "wait": ended, **verbs})
 

@@ -30,7 +30,8 @@ def test_sizes(count: int | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(-5, "0s"), (0, "0s"), (59.9, "59s"), (60, "1m"), (120, "2m"), (3 * 3600, "3h"), (5 * 86400, "5d")]
+    ("seconds", "text"),
+    [(-5, "0s"), (0, "0s"), (59.9, "59s"), (60, "1m"), (120, "2m"), (3 * 3600, "3h"), (5 * 86400, "5d")],
 )
 def test_ages(seconds: float, text: str) -> None:
     assert output.age(seconds) == text

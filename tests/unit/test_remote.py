@@ -67,7 +67,7 @@ def test_garbage_in_a_conversation() -> None:
 
 
 def test_an_agent_that_dies_in_a_conversation() -> None:
-    with pytest.raises(OrchError, match="status -9.*Killed"):
+    with pytest.raises(OrchError, match=r"status -9.*Killed"):
         remote(FakeTransport({"logs": lambda _: FakeStream(b"", -9, err=b"Killed")})).open("logs", {})
 
 

@@ -9,7 +9,8 @@ from orch.errors import OrchError
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("10s", 10), ("5m", 300), ("3h", 10800), ("1d", 86400), ("7", 7), ("0.5", 0.5), ("1.5h", 5400)]
+    ("text", "seconds"),
+    [("10s", 10), ("5m", 300), ("3h", 10800), ("1d", 86400), ("7", 7), ("0.5", 0.5), ("1.5h", 5400)],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == seconds

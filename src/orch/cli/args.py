@@ -115,7 +115,7 @@ def _split(word: str) -> tuple[str, str | None]:
 def _unknown(command: Command, name: str, words: Sequence[str]) -> Exception:
     guess = nearest(name.strip("-"), [option.name.strip("-") for option in command.options])
     hint = f"did you mean --{guess}?" if guess else _help(command)
-    if "NAME" in command.words and not words:
+    if "NAME" in command.words and not words and not name.startswith("--"):
         return usage(f"{name!a} is no option of orch {command.name}, and no name: a name is {NAME_RULE}", hint)
     return usage(f"{name!a} is no option of orch {command.name}", hint)
 

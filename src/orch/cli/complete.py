@@ -57,8 +57,15 @@ def _words(command: Command, before: Sequence[str]) -> Iterable[tuple[str, str]]
         return [(shell, "") for shell in ("bash", "zsh", "fish")]
     if "NAME" not in command.words:
         return []
-    first = not any(not word.startswith("-") for word in before)
-    return [(name, "job") for name in _jobs()] if first or (command.most is None and command.name != "send") else []
+    several = command.words.strip("[]") == "NAME..."
+    return [(name, "job") for name in _jobs()] if several or not _has_word(command, before) else []
+
+
+def _has_word(command: Command, before: Sequence[str]) -> bool:
+    """Whether there is a word that is neither an option nor the value of one."""
+    return any(
+        not word.startswith("-") and _awaiting(command, before[:place]) is None for place, word in enumerate(before)
+    )
 
 
 def _jobs() -> list[str]:
