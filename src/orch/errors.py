@@ -7,12 +7,15 @@ Invariants
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 from orch_agent.model import Refusal
 
 REFUSED, USAGE, BUG, NOT_AUTHORISED, INTERRUPTED, LOST = 1, 2, 3, 4, 130, 255  # the contract
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 _STATUS = {"usage": USAGE, "bug": BUG, "not_authorised": NOT_AUTHORISED}
 
 
@@ -36,9 +39,24 @@ def usage(message: str, hint: str = "") -> OrchError:
     return OrchError("usage", message, hint)
 
 
-def bug(error: BaseException, status: int | None = None) -> OrchError:
-    """``error``, which nobody expected. Its own words are left out: they may quote a secret."""
-    return OrchError("bug", f"orch itself failed ({type(error).__name__})", status=status)
+def explained(error: Exception, status: int | None = None) -> OrchError:
+    """``error`` as one of ours, with another exit status if need be.
+
+    What nobody expected becomes a ``bug`` without the error's own words: they may quote a secret.
+    """
+    if isinstance(error, Refusal):
+        ours = OrchError(error.kind, error.message, error.hint, exit_status(error) if status is None else status)
+    elif is_want_of_room(error):
+        ours = OrchError("refused", f"{error.strerror}: {error.filename or 'standard output'}", "df -h", status)
+    else:
+        ours = OrchError("bug", f"orch itself failed ({type(error).__name__})", status=status)
+    ours.__cause__ = error
+    return ours
+
+
+def is_want_of_room(error: Exception) -> TypeGuard[OSError]:
+    """Whether this machine is out of disk, memory, processes or descriptors: no fault of orch."""
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def exit_status(error: Refusal) -> int:
@@ -63,10 +81,8 @@ def while_waiting() -> Iterator[None]:
     """
     try:
         yield
-    except Refusal as error:
-        status = USAGE if exit_status(error) == USAGE else LOST
-        raise OrchError(error.kind, error.message, error.hint, status=status) from error
     except BrokenPipeError:
         raise
     except Exception as error:
-        raise bug(error, status=LOST) from error
+        wrong = isinstance(error, Refusal) and exit_status(error) == USAGE
+        raise explained(error, USAGE if wrong else LOST) from error

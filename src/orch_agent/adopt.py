@@ -9,10 +9,10 @@ Invariants
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from . import cgroup, files, layout, locks, tree, usage, wire
+from .launch import detach
 from .ledger import Ledger, Record, open_ledger
 from .model import CANCELLED, NODE_FAIL, Ended, Result
 from .observe import written_end
@@ -22,7 +22,7 @@ _LOOK = 0.25
 
 def main(job_id: str) -> None:
     """Watch over the job, unless somebody else does or there is nothing to watch."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    detach.deafen()
     cgroup.keep_apart()
     if not locks.try_hold(layout.adopt_file(job_id)):
         return
@@ -62,5 +62,5 @@ def _watch(record: Record) -> Ended:
 
 def _settle(ledger: Ledger, record: Record, end: Ended) -> None:
     files.write_whole(layout.result_file(record.id), wire.result_to_json(end.at, end.result))
-    ledger.settle(record.id, end)
     locks.release(record.id)
+    ledger.settle(record.id, end)

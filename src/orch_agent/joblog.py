@@ -21,9 +21,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS)
 
 
 def create(path: str, link: str) -> None:
-    """An empty log, so that a follower finds one before the job begins; never one that is there already."""
+    """An empty log, so that a follower finds one before the job begins."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     _point(link, os.path.basename(path))
 
 

@@ -62,10 +62,39 @@ def compile_pattern(text: str) -> Pattern[bytes]:
         raise Refusal("usage", "the pattern %s is not a regular expression: %s" % (ascii(text), error)) from None
 
 
-def client_gone(fd: int = 0) -> bool:
-    """Whether the other side of our standard input has gone away; waits a moment for news."""
-    ready, _, _ = select.select([fd], [], [], _POLL)
-    return bool(ready) and not os.read(fd, 4096)
+class Client:
+    """The other side of our standard input."""
+
+    def __init__(self) -> None:
+        self._said = b""
+
+    def is_gone(self) -> bool:
+        """Whether it has closed; waits a moment for news."""
+        if select.select([0], [], [], _POLL)[0]:
+            data = os.read(0, 4096)
+            self._said += data
+            return not data
+        return False
+
+    def last_line(self) -> bytes:
+        """What it says until it closes or ends a line."""
+        while b"\n" not in self._said:
+            data = os.read(0, 4096)
+            if not data:
+                break
+            self._said += data
+        return self._said.partition(b"\n")[0]
+
+
+def whole_lines(fd: int, end: int) -> int:
+    """Where the last whole line before ``end`` ends."""
+    while end > 0:
+        start = max(0, end - BLOCK)
+        newline = os.pread(fd, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def follow(fd: int, offset: int, ended: Callable[[], bool], gone: Callable[[], bool]) -> Iterator[bytes]:

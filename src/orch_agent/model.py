@@ -89,22 +89,39 @@ class JobSpec(NamedTuple):
     keep_children: bool = False
 
 
+_VARIABLE_LIMIT = 131_000
+"""Bytes of one environment variable (Linux: MAX_ARG_STRLEN is 131,072, name and NUL included)."""
+
+
 def check_spec(spec: JobSpec) -> JobSpec:
     """Refuse a specification that no host could run."""
     check_name(spec.name)
     if not spec.command.strip():
         raise Refusal("usage", "the command is empty", 'orch run %s "COMMAND"' % spec.name)
-    texts = [("command", spec.command), ("cwd", spec.cwd or "")]
-    texts += [("env %s" % key, value) for key, value in spec.env.items()]
-    for what, text in texts:
-        if "\0" in text:
-            raise Refusal("usage", "the %s holds a NUL byte, which no program can be given" % what)
-    for key in spec.env:
-        if not key or "=" in key or "\0" in key:
-            raise Refusal("usage", "%s is not the name of an environment variable" % ascii(key))
-        if key in JOB_ENV:
-            raise Refusal("usage", "%s is set by orch itself: choose another name" % key)
+    _check_text("command", spec.command)
+    _check_text("working directory", spec.cwd or "")
+    for key, value in spec.env.items():
+        _check_variable(key, value)
     return spec
+
+
+def _check_text(what: str, text: str) -> bytes:
+    if "\0" in text:
+        raise Refusal("usage", "the %s holds a NUL byte, which no program can be given" % what)
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise Refusal("usage", "the %s holds half a surrogate pair, which is no text" % what) from None
+
+
+def _check_variable(key: str, value: str) -> None:
+    if not key or "=" in key or "\0" in key:
+        raise Refusal("usage", "%s is not the name of an environment variable" % ascii(key))
+    if key in JOB_ENV:
+        raise Refusal("usage", "%s is set by orch itself: choose another name" % key)
+    if len(_check_text("variable %s" % ascii(key), key + "=" + value)) > _VARIABLE_LIMIT:
+        said = "the value of %s is longer than the %d bytes a system takes" % (key, _VARIABLE_LIMIT)
+        raise Refusal("usage", said, "write it to a file")
 
 
 class Result(NamedTuple):

@@ -71,8 +71,8 @@ def look(ledger: Ledger, record: Record) -> State:
     if state is None:
         state = derive(record, evidence(record))
         if isinstance(state, Ended):
-            ledger.settle(record.id, state)
             locks.release(record.id)
+            ledger.settle(record.id, state)
         elif isinstance(state, Running) and state.orphaned:
             detach.agent("adopt", record.id)
         elif isinstance(state, Pending) and abs(time.time() - record.submitted_at) > _START_PATIENCE:

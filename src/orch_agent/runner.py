@@ -1,7 +1,7 @@
 """One job's life: its terminal, its log, its end. One runner process for each job.
 
 Invariants
-- The runner is nobody's child and ignores SIGHUP; only SIGKILL ends it before its job.
+- The runner is nobody's child and hears no signal but TERM; only SIGKILL ends it before its job.
 - The job begins after the ledger says so, and the ledger says so for one runner only.
 - Log first, then views. The result is on disk before the state says ended, the log before the result.
 - When the command has exited, what is left of its tree is ended too, unless the job keeps its children.
@@ -31,7 +31,7 @@ _LAST_LOOK = 1.0
 
 def main(job_id: str) -> None:
     """Run the job, unless somebody else does or did."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    detach.deafen()
     os.makedirs(layout.job_dir(job_id), mode=0o700, exist_ok=True)
     os.chdir(layout.job_dir(job_id))
     cgroup.keep_apart()
@@ -251,7 +251,6 @@ class Runner:
         end = Ended(time.time(), self._result(lost))
         self._write_down(end)
         self.audience.farewell(_LAST_LOOK)
-        locks.release(self.record.id)
         files.remove(layout.usage_file(self.record.id))  # the result has the final account
         if self.group is not None:
             self.group.remove()
@@ -261,6 +260,8 @@ class Runner:
         for place in (self._fill_room, self._settle):
             try:
                 place(end)
+                # Once the end is known; not last of all, or a runner killed here would leave its lock for ever.
+                locks.release(self.record.id)
             except (Refusal, sqlite3.Error, OSError) as error:
                 os.write(2, b"%a\n" % str(error))
 

@@ -32,8 +32,8 @@ def shell_words(command: str, file: str) -> list[str]:
     if len(os.fsencode(text)) > _ARGUMENT_LIMIT:
         with open(file, "wb") as out:
             out.write(os.fsencode(command))
-        text = PATH_PREFIX + '. "$0"'
-        return ["bash", "-lc", text, file]
+        # It must not see the difference: no other $0, no $1, no file that `return` could leave.
+        return ["bash", "-lc", PATH_PREFIX + 'eval "shift; $(<"$1")"', "bash", file]
     return ["bash", "-lc", text]
 
 
@@ -86,8 +86,10 @@ def prepare(begin: Callable[[], None], log: Optional[int]) -> Child:
             _settle_in(slave, log)
             if os.read(waiting, 1):
                 begin()
+        except Exception as error:
+            os.write(2, ascii("orch: the job could not begin: %s" % error)[1:-1].encode() + b"\r\n")
         finally:
-            os._exit(127)
+            os._exit(126)
     os.close(waiting)
     return Child(pid, gate, master, slave)
 

@@ -46,9 +46,19 @@ def spec_from_json(text: str) -> JobSpec:
     return spec_from(json.loads(text))
 
 
+_KINDS = {"name": str, "command": str, "cwd": str, "env": dict, "tty": bool, "keep_children": bool}
+
+
 def spec_from(fields: Mapping[str, Any]) -> JobSpec:
-    """The specification in a decoded object; refuses one without a name or a command."""
+    """The specification in a decoded object; refuses one that lacks a name or a command, or has other types."""
+    if not isinstance(fields, dict):
+        raise Refusal("usage", "a specification is an object")
     known = {key: fields[key] for key in JobSpec._fields if fields.get(key) is not None}
+    for key, value in known.items():
+        if not isinstance(value, _KINDS[key]):
+            raise Refusal("usage", "the specification's %s is no %s" % (key, _KINDS[key].__name__))
+    if not all(isinstance(value, str) for value in known.get("env", {}).values()):
+        raise Refusal("usage", "the specification's env holds something that is no text")
     try:
         return JobSpec(**known)
     except TypeError:

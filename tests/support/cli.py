@@ -29,6 +29,14 @@ class Done(NamedTuple):
         return error
 
 
+class Started(subprocess.Popen[bytes]):
+    """A command that runs; with the end of its ``with`` it ends too, whatever became of the test."""
+
+    def __exit__(self, *failure: Any) -> None:
+        self.kill()
+        super().__exit__(*failure)
+
+
 class Orch:
     """``orch`` in a home of its own."""
 
@@ -47,7 +55,7 @@ class Orch:
         done = subprocess.run(argv, capture_output=True, timeout=timeout, env=env, stdin=stdin, **more)
         return Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
-    def popen(self, *words: str, **more: Any) -> subprocess.Popen[bytes]:
+    def popen(self, *words: str | bytes, **more: Any) -> Started:
         """Start a command."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(self.argv(*words), stdin=pipe, stdout=pipe, stderr=pipe, **more)
+        return Started(self.argv(*words), **{"stdin": pipe, "stdout": pipe, "stderr": pipe, **more})

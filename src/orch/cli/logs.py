@@ -55,6 +55,9 @@ def _request(args: Arguments) -> dict[str, Any]:
         check_name(reader, "reader")
         if args["tail"] is not None or args["since"] is not None:
             raise usage("--new begins where its reader stopped: --tail and --since do not go with it", "orch help logs")
+        if args["follow"] and args["grep"] is not None:
+            # Of a log that grows and is filtered on the host, nobody here can tell how much of it was looked at.
+            raise usage("--new, --follow and --grep do not go together: leave out one", "orch help logs")
     asked = {
         "job": args.words[0],
         "follow": args["follow"] or None,

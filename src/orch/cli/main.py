@@ -8,20 +8,16 @@ Invariants
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn, Protocol, cast
 
 from orch import __version__
-from orch.errors import INTERRUPTED, REFUSED, OrchError, bug, exit_status, nearest, usage
-from orch_agent.model import Refusal
+from orch.errors import INTERRUPTED, REFUSED, OrchError, exit_status, explained, is_want_of_room, nearest, usage
 
 from .args import Arguments, Command, help_text, parse
 from .output import note, say
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 
 
 class Entry(NamedTuple):
@@ -119,15 +115,12 @@ def guarded(work: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
     except BrokenPipeError:
         _stop_writing()
         return 128 + 13  # as if SIGPIPE had ended us, which is what a shell expects
-    except Refusal as error:
-        return _fail(error, argv)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            return _fail_by_bug(error, argv)
-        _stop_writing()
-        return _fail(OrchError("refused", f"{error.strerror}: {error.filename or 'standard output'}"), argv)
     except Exception as error:
-        return _fail_by_bug(error, argv)
+        if is_want_of_room(error):
+            _stop_writing()
+        failure = explained(error)
+        _tell(failure, argv)
+        return exit_status(failure)
 
 
 def _stop_writing() -> None:
@@ -135,18 +128,7 @@ def _stop_writing() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _fail_by_bug(error: Exception, argv: Sequence[str]) -> int:
-    failure = bug(error)
-    failure.__cause__ = error
-    return _fail(failure, argv)
-
-
-def _fail(error: Refusal, argv: Sequence[str]) -> int:
-    _tell(error, argv)
-    return exit_status(error)
-
-
-def _tell(error: Refusal, argv: Sequence[str]) -> None:
+def _tell(error: OrchError, argv: Sequence[str]) -> None:
     hint = error.hint
     if error.kind == "bug":
         from .report import write

@@ -49,7 +49,7 @@ def _once(told: Sequence[HostStatus], args: Arguments) -> int:
     else:
         for line in lines(told):
             say(line)
-        for text in notes(told):
+        for text in notes(told, by_name=bool(args.words)):
             note(text)
     _refuse(told, args)
     return 0

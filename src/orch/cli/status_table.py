@@ -27,7 +27,7 @@ def _colour(column: str, job: JobView) -> str:
 
 
 def _columns(told: Sequence[HostStatus], jobs: Sequence[JobView]) -> list[str]:
-    names = [(job["host"], job["name"]) for job in jobs]
+    names = [job["name"] for job in jobs]
     optional = {
         "RUN": len(set(names)) < len(names),
         "HOST": len(told) > 1,
@@ -53,14 +53,14 @@ def _age(host: HostStatus) -> str:
     return age(time.time() - (host.as_of or 0))
 
 
-def notes(told: Sequence[HostStatus]) -> Iterator[str]:
-    """What a person should know besides: who is silent, and what to do where there is nothing."""
+def notes(told: Sequence[HostStatus], by_name: bool = False) -> Iterator[str]:
+    """What a person should know besides: who is silent, and what to do where nothing is (and no job was named)."""
     silent = [host for host in told if host.error]
     if len(silent) < len(told):
         for host in silent:
             shown = f"; shown as it was {_age(host)} ago" if host.as_of is not None else ""
             yield clean(f"orch: {host.host.name} does not answer{shown}: {host.error}")
-    if not silent and not any(host.jobs for host in told):
+    if not by_name and not silent and not any(host.jobs for host in told):
         yield 'no jobs in the last 24 hours; start one: orch run NAME "COMMAND"; older ones: orch status --all'
 
 

@@ -24,19 +24,17 @@ def attach(hosts: Hosts, ref: str, host: str | None = None) -> Viewing:
     argv: list[str] = answer["argv"]
     if remote.transport.here and "TMUX" in os.environ and is_same_server(argv, os.environ):
         return Viewing(switching(argv), dict(os.environ))
-    # tmux refuses to be nested unless it cannot see that it is; another server's session may be.
+    # Without TMUX, tmux speaks to the server that the agent spoke to, and does not mind being inside of another one.
     return Viewing(remote.transport.on_terminal(argv), {k: v for k, v in os.environ.items() if k != "TMUX"})
 
 
 def is_same_server(argv: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether ``argv`` speaks to the tmux server that this terminal is already inside of."""
-    ours = env["TMUX"].split(",")[0]
+    """Whether ``argv``, run outside of tmux, speaks to the server that this terminal is inside of."""
     options = dict(pairwise(argv))
-    if "-S" in options:
-        return os.path.realpath(options["-S"]) == os.path.realpath(ours)
     directory = os.path.join(env.get("TMUX_TMPDIR") or "/tmp", f"tmux-{os.getuid()}")  # noqa: S108
-    # without -L tmux follows $TMUX, which is how the agent came to its server too
-    return "-L" not in options or os.path.realpath(os.path.join(directory, options["-L"])) == os.path.realpath(ours)
+    theirs = options.get("-S") or os.path.join(directory, options.get("-L", "default"))
+    ours = env["TMUX"].split(",")[0]
+    return os.path.realpath(theirs) == os.path.realpath(ours)
 
 
 def switching(argv: Sequence[str]) -> list[str]:

@@ -25,6 +25,13 @@ def save(told: HostStatus) -> None:
             file.write(text)
         os.replace(aside, target)
     except OSError:
+        _forget(aside)
+
+
+def _forget(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
         return
 
 

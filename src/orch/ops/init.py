@@ -26,7 +26,7 @@ def write(name: str, overwrite: bool = False) -> str:
     target = paths.config_file()
     if exists() and not overwrite:
         raise OrchError(
-            "refused", f"{target} exists and stays as it is", f"edit it, or move it away: mv {target}{{,.old}}"
+            "refused", f"{target} exists and stays as it is", f"edit it, or move it away: mv {target} {target}.old"
         )
     aside = f"{target}.{os.getpid()}"
     try:

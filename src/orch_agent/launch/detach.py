@@ -9,6 +9,7 @@ and where it cannot be switched on, the session's own scope is the safer place.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Callable, NamedTuple, Optional
@@ -25,6 +26,12 @@ def set_private_umask() -> None:
     """Make what this process writes private, and remember what the person had."""
     global original_umask
     original_umask = os.umask(0o077)
+
+
+def deafen() -> None:
+    """Ignore every signal that would end or stop a process and may come by accident; TERM and crashes are none."""
+    for name in ("HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "VTALRM", "PROF", "PIPE", "TSTP", "TTIN", "TTOU"):
+        signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
 
 
 class Login(NamedTuple):

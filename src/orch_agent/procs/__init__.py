@@ -65,6 +65,11 @@ def marked(job_id: str) -> list[int]:
 
 
 def is_agent(pid: int) -> bool:
-    """Whether this is an agent of ours. A job that submits jobs has their runners beneath it, not in its tree."""
+    """Whether this is an agent of ours, or a tmux server that was started to hold a view of ours.
+
+    A job that submits jobs has these beneath it; they are not of its tree.
+    """
     words = argv(pid)
+    if not words or os.path.basename(words[0]).startswith("tmux"):
+        return any("/agent-" in word and " view " in word for word in words)
     return len(words) > 3 and os.path.basename(words[3]).startswith("agent-") and "-I" in words[1:3]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .. import observe, present
 from ..launch import tmux
 from ..ledger import open_ledger
-from ..model import Ended, Refusal, Running
-from .common import Answer, Request, find, text
+from ..model import Ended, Refusal
+from .common import Answer, Request, find, reach, text
 
 
 def run(request: Request) -> Answer:
@@ -18,7 +18,6 @@ def run(request: Request) -> Answer:
             raise Refusal(
                 "refused", "%s has ended (%s)" % (record.ref, state.result.state), "orch logs %s" % record.ref
             )
-        if isinstance(state, Running) and state.orphaned:
-            raise Refusal("refused", "the terminal of %s is gone: its runner was killed" % record.ref)
+        reach(record).close()
         session, words = tmux.attach_words(record)
         return {"job": present.job_view(record, state), "session": session, "argv": words}

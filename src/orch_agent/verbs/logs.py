@@ -6,38 +6,55 @@ when the client says how far it has come, so nothing is skipped by a reader that
 
 from __future__ import annotations
 
+import itertools
 import os
-import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from .. import files, layout, logread, observe, present, wire
-from ..ledger import Ledger, Record, open_ledger
-from ..model import check_name
+from ..ledger import Record, open_ledger
+from ..model import Ended, check_name
 from .common import Request, find, text
 
 
 def stream(request: Request, out: BinaryIO) -> None:
     """Answer on ``out``."""
+    client = logread.Client()
     with open_ledger() as ledger:
         record = find(ledger, text(request, "job"))
-        fd = _open(record)
-        size = os.fstat(fd).st_size
-        offset = _start(request, record, fd, size)
         state = observe.look(ledger, record)
-        header = {"job": present.job_view(record, state), "offset": offset, "size": size, "tty": record.spec.tty}
-        blocks = _blocks(request, ledger, record, fd, offset, size)
+        fd = _open(record)
+        size = _end(request, fd, isinstance(state, Ended))
+        offset = min(_start(request, record, fd, size), size)
+        blocks = logread.read(fd, offset, size)
+        if request.get("follow"):
+            blocks = logread.follow(fd, offset, observe.Watch(ledger, record).has_ended, client.is_gone)
         if request.get("grep") is not None:
             pattern = logread.compile_pattern(text(request, "grep"))
             blocks = logread.matching(blocks, pattern, int(request.get("skip_lines") or 0))
-        out.write(wire.encode(header))
-        out.flush()
-        for block in blocks:
+        header = {"job": present.job_view(record, state), "offset": offset, "size": size, "tty": record.spec.tty}
+        _send(wire.encode(header), blocks, out)
+    if request.get("reader") is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # the client sees the end of the bytes
+        _remember(record, text(request, "reader"), client.last_line())
+
+
+def _send(header: bytes, blocks: Iterator[bytes], out: BinaryIO) -> None:
+    try:
+        for block in itertools.chain([header], blocks):
             out.write(block)
             out.flush()
-    if request.get("reader") is not None:
-        out.close()
-        _remember(record, text(request, "reader"))
+    except BrokenPipeError:
+        # It reads no more, and may still say how far it came. What is left in the buffer must go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _end(request: Request, fd: int, ended: bool) -> int:
+    """How much there is to read now. Half a line is not held against a pattern: a reader would miss the rest."""
+    size = os.fstat(fd).st_size
+    if request.get("grep") is None or ended or request.get("follow"):
+        return size
+    return logread.whole_lines(fd, size)
 
 
 def _open(record: Record) -> int:
@@ -58,18 +75,11 @@ def _start(request: Request, record: Record, fd: int, size: int) -> int:
         places.append(logread.tail_offset(fd, int(request["tail"])))
     if request.get("since") is not None:
         places.append(logread.since_offset(layout.times_file(record.id), float(request["since"]), size))
-    return min(max(places), size)
+    return max(places)
 
 
-def _blocks(request: Request, ledger: Ledger, record: Record, fd: int, offset: int, size: int) -> Iterator[bytes]:
-    if not request.get("follow"):
-        return logread.read(fd, offset, size)
-    return logread.follow(fd, offset, observe.Watch(ledger, record).has_ended, logread.client_gone)
-
-
-def _remember(record: Record, reader: str) -> None:
-    """Wait for the client's word on how far it has come, and keep it."""
-    line = sys.stdin.buffer.readline()
+def _remember(record: Record, reader: str, line: bytes) -> None:
+    """Keep the client's word on how far it has come, if it gave one."""
     if line:
         seen = int(wire.decode(line).get("seen", 0))
         path = layout.reader_file(record.id, reader)

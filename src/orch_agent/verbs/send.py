@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-from .. import layout, observe, present, views
-from .. import view as viewing
+from .. import observe, present, views
 from ..ledger import Record, open_ledger
 from ..model import Refusal, Running, State
-from .common import Answer, Request, find, text
+from .common import Answer, Request, find, reach, text
 
 LINE_LIMIT = 4095
 """Bytes a terminal takes in one line (N_TTY_BUF_SIZE - 1 on Linux; macOS takes 1,024)."""
@@ -35,11 +34,7 @@ def _check(record: Record, state: State) -> None:
 
 
 def _type(record: Record, data: bytes) -> None:
-    os.chdir(layout.job_dir(record.id))
-    runner = viewing.connect(patience=2)
-    if runner is None:
-        raise Refusal("refused", "the terminal of %s is gone: its runner was killed" % record.ref)
-    with runner:
+    with reach(record) as runner:
         try:
             runner.settimeout(10)
             runner.sendall(views.frame(b"i", data))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from .. import joblog, layout, observe, wire
+from .. import cgroup, joblog, layout, observe, procs, wire
 from ..launch import detach, tmux
 from ..ledger import Ledger, Record, open_ledger
 from ..model import Ended, JobSpec, Refusal, check_name, check_spec
@@ -31,7 +31,8 @@ def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[Record, bool]:
     known = ledger.get(job_id)
     if known is None:
         _check_cwd(spec)
-        os.makedirs(layout.job_dir(job_id), mode=0o700, exist_ok=True)
+        for directory in (layout.job_dir(job_id), layout.live_dir()):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
         with ledger.transaction():
             known = ledger.get(job_id)
             if known is None:
@@ -64,17 +65,23 @@ def _check_free(ledger: Ledger, name: str) -> None:
 
 
 def _next_run(ledger: Ledger, name: str) -> int:
-    """One more than any run the ledger or the logs know: a log is never written over, even if a ledger was lost."""
-    last = ledger.last_run(name)
-    if last == 0:
-        try:
-            entries = os.listdir(os.path.join(layout.logs(), name))
-        except OSError:
-            entries = []
-        last = max([0, *(int(entry[:-4]) for entry in entries if entry.endswith(".log") and entry[:-4].isdigit())])
-    return last + 1
+    """The next number without a log that says something: logs outlive a lost ledger, and are never written over."""
+    run = ledger.last_run(name) + 1
+    while _is_used(layout.log_file(name, run)):
+        run += 1
+    return run
+
+
+def _is_used(log: str) -> bool:
+    try:
+        return os.stat(log).st_size > 0
+    except OSError:
+        return False
 
 
 def _start(record: Record) -> None:
+    if procs.MARKER in os.environ:
+        # A job submits a job: what we start, a tmux server perhaps, is not to count as that job's.
+        cgroup.keep_apart()
     detach.agent("runner", record.id)
     tmux.open_if_few(record)

@@ -16,10 +16,11 @@ def run(request: Request) -> Answer:
     with open_ledger() as ledger:
         watches = [observe.Watch(ledger, find(ledger, ref)) for ref in texts(request, "jobs")]
         enough = any if request.get("any") else all
+        client = logread.Client()
         while True:
             # Every one of them is looked at each time, for a look also mends what it finds.
             ended = [watch.has_ended() for watch in watches]
             done = enough(ended)
-            if done or (until is not None and time.monotonic() >= until) or logread.client_gone():
+            if done or (until is not None and time.monotonic() >= until) or client.is_gone():
                 jobs = [view(ledger, watch.record) for watch in watches]
                 return {"jobs": jobs, "timed_out": not done}

@@ -1,0 +1,441 @@
+"""A disk that is full, read-only, damaged; a clock that lies. Refused in words, or borne in silence; never a lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orch_agent.ledger import Ledger
+from orch_agent.model import END_STATES, Ended, JobSpec, Result
+from tests.faults import mounts
+from tests.support.agent import Agent, Refused, eventually
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture
+def small(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The agent keeps everything on a disk of 1 MB."""
+    with mounts.tmpfs(agent.home / "small", "1m") as disk:
+        monkeypatch.setenv("ORCH_HOME", str(disk))
+        yield disk
+        agent.root = disk
+        agent.close()
+
+
+def fill(disk: Path) -> Path:
+    """Not a byte is left."""
+    filler = disk / "filler"
+    with filler.open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            pass
+    return filler
+
+
+FIVE_MB = "python3 -c 'import sys\nfor n in range(50000): sys.stdout.write(\"%098d\\n\" % n)\nsys.stdout.flush()'"
+
+
+def test_a_job_that_fills_the_disk_ends_with_its_own_status(agent: Agent, small: Path) -> None:
+    """Its 5 MB do not fit: it is not stopped by that, and how much is missing is known to the byte."""
+    job = agent.finished("flood", FIVE_MB + "; exit 7")
+    assert (job["state"], job["exit_code"]) == ("FAILED", 7)
+    path = Path(job["log_path"])
+    kept = path.read_bytes()
+    whole = b"".join(b"%098d\r\n" % n for n in range(50000))
+    assert whole.startswith(kept.split(b"\r\n[orch:")[0])
+    assert len(kept) > 300_000
+    assert agent.show("flood")["log_lost_bytes"] == len(whole) - len(kept)
+    # The same after everybody has forgotten: it is on the disk.
+    assert (small / "jobs" / job["id"] / "result.json").stat().st_size > 0
+    path.write_bytes(b"")
+    (small / "ledger.db-shm").unlink(missing_ok=True)
+    assert agent.show("flood")["job"] == job
+
+
+def test_a_full_disk_refuses_the_next_job_in_words(agent: Agent, small: Path) -> None:
+    agent.finished("before", "true")
+    filler = fill(small)
+    with pytest.raises(Refused, match=f"disk that holds {small}.* is full") as refused:
+        agent.submit("next", "true", "next")
+    assert (refused.value.kind, refused.value.hint) == ("host", f"df -h {small}")
+    filler.unlink()
+    assert agent.finished("next", "echo went well")["exit_code"] == 0
+    assert agent.log("next") == b"went well\r\n"
+
+
+def test_what_is_on_a_full_disk_can_still_be_read(agent: Agent, small: Path) -> None:
+    agent.finished("before", "echo precious; exit 3")
+    fill(small)
+    assert agent.show("before")["job"]["exit_code"] == 3
+    assert [job["name"] for job in agent.call("status")["jobs"]] == ["before"]
+    assert agent.log("before") == b"precious\r\n"
+    assert agent.wait("before")["state"] == "FAILED"
+
+
+def test_a_job_on_a_full_disk_can_be_cancelled(agent: Agent, small: Path) -> None:
+    """That is how one makes room."""
+    agent.submit("long", "echo on; exec sleep 300")
+    eventually(lambda: b"on" in agent.log("long"), "it runs")
+    fill(small)
+    job = agent.call("cancel", jobs=["long"], grace=2)["jobs"][0]
+    assert job["state"] == "CANCELLED"
+
+
+def test_the_log_says_where_bytes_are_missing(agent: Agent, small: Path) -> None:
+    """Room comes back while the job runs: what came meanwhile is missing, and the log says so at that place."""
+    filler = small / "filler"
+    command = (
+        "echo begin; until [ -e full ]; do sleep 0.02; done; "
+        + FIVE_MB
+        + "; touch printed; until [ -e room ]; do sleep 0.02; done; sleep 0.5; echo end; exit 2"
+    )
+    agent.submit("gap", command)
+    eventually(lambda: b"begin" in agent.log("gap"), "it has begun")
+    fill(small)
+    (agent.home / "full").touch()
+    eventually((agent.home / "printed").exists, "it has printed to a full disk")
+    filler.unlink()
+    (agent.home / "room").touch()
+    # A megabyte had to wait in memory: more than there is room for. The end is reached all the same.
+    job = agent.wait("gap")
+    assert (job["state"], job["exit_code"]) == ("FAILED", 2)
+    log = Path(job["log_path"]).read_bytes()
+    lost = agent.show("gap")["log_lost_bytes"]
+    assert lost > 3_000_000
+    note = re.search(rb"\r\n\[orch: (\d+) bytes are missing here: the disk was full\]\r\n", log)
+    whole = b"begin\r\n" + b"".join(b"%098d\r\n" % n for n in range(50000)) + b"end\r\n"
+    if note:
+        head, tail = log[: note.start()], log[note.end() :]
+        assert whole.startswith(head) and whole.endswith(tail) and int(note[1]) == lost == len(whole) - len(head) - len(tail)
+    else:
+        assert whole.startswith(log) and lost == len(whole) - len(log)
+
+
+def test_a_gap_is_said_where_there_is_room_for_it(agent: Agent, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As above on 4 MB, so that what waited in memory fits in the end."""
+    with mounts.tmpfs(home / "four", "4m") as disk:
+        monkeypatch.setenv("ORCH_HOME", str(disk))
+        agent.root = disk
+        command = "echo begin; until [ -e full ]; do sleep 0.02; done; " + FIVE_MB
+        command += "; touch printed; until [ -e room ]; do sleep 0.02; done; sleep 2.5; echo end"
+        agent.submit("gap", command)
+        eventually(lambda: b"begin" in agent.log("gap"), "it has begun")
+        filler = fill(disk)
+        (agent.home / "full").touch()
+        eventually((agent.home / "printed").exists, "it has printed to a full disk")
+        filler.unlink()
+        (agent.home / "room").touch()
+        assert agent.wait("gap")["exit_code"] == 0
+        log = agent.log("gap")
+        note = re.search(rb"\r\n\[orch: (\d+) bytes are missing here: the disk was full\]\r\n", log)
+        assert note, log[-200:]
+        head, tail = log[: note.start()], log[note.end() :]
+        whole = b"begin\r\n" + b"".join(b"%098d\r\n" % n for n in range(50000)) + b"end\r\n"
+        assert whole.startswith(head) and len(head) > 1 << 20
+        assert whole.endswith(tail) and tail.endswith(b"end\r\n")
+        assert int(note[1]) == agent.show("gap")["log_lost_bytes"] == len(whole) - len(head) - len(tail)
+        agent.close()
+
+
+def test_an_orphan_on_a_full_disk_ends(agent: Agent, small: Path) -> None:
+    job = agent.submit("orphan", "trap '' HUP; echo on; until [ -e go ]; do sleep 0.02; done")
+    eventually(lambda: b"on" in agent.log("orphan"), "it runs")
+    filler = fill(small)
+    os.kill(agent.runner(job["id"]), signal.SIGKILL)
+    (agent.home / "go").touch()
+    eventually(lambda: agent.show("orphan")["job"]["state"] == "NODE_FAIL", "its end is seen though it cannot be written")
+    filler.unlink()
+    assert agent.wait("orphan")["state"] == "NODE_FAIL"
+
+
+def test_a_long_command_on_a_full_disk_is_no_riddle(agent: Agent, small: Path) -> None:
+    """It is kept in a file for the shell; where that has no room, somebody says so."""
+    agent.finished("before", "true")
+    filler = fill(small)
+    with filler.open("r+b") as file:
+        file.truncate(filler.stat().st_size - 320_000)  # for the ledger's row, not for the file
+    try:
+        job = agent.finished("long", ": " + "x" * 180_000)
+    except Refused as refused:
+        assert "full" in str(refused)
+    else:
+        told = agent.log("long") + (agent.show("long")["why"] or "").encode()
+        assert job["exit_code"] == 0 or b"No space" in told or b"full" in told, told
+
+
+# A home that may not be written
+
+
+def test_a_read_only_home_is_refused_in_words(agent: Agent) -> None:
+    with mounts.read_only(agent.home), pytest.raises(Refused) as refused:
+        agent.submit("x", "true")
+    assert refused.value.kind == "host"
+    assert str(agent.root) in str(refused.value)
+    assert "ORCH_HOME" in refused.value.hint
+    assert agent.finished("x", "true")["run"] == 1
+
+
+def test_a_home_that_became_read_only(agent: Agent) -> None:
+    agent.finished("x", "echo kept")
+    with mounts.read_only(agent.home):
+        with pytest.raises(Refused, match="read-?only|readonly|unable to open") as refused:
+            agent.submit("x", "true")
+        assert "ORCH_HOME" in refused.value.hint
+        for verb, request in (("status", {}), ("show", {"job": "x"})):
+            status, out, err = agent.raw(verb, request)
+            assert err == b"" and (status == 0 or b'"kind":"host"' in out), (verb, out, err)
+
+
+def test_a_read_only_home_and_orch_home_elsewhere(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "else where"
+    with mounts.read_only(agent.home):
+        monkeypatch.setenv("ORCH_HOME", str(elsewhere))
+        job = agent.finished("x", "echo works; pwd")
+        assert agent.log("x") == b"works\r\n" + os.fsencode(agent.home) + b"\r\n"
+        assert Path(job["log_path"]) == elsewhere / "logs" / "x" / "1.log"
+        assert not (agent.home / "logs").exists()
+    assert (elsewhere / "ledger.db").exists()
+
+
+def test_a_relative_orch_home_is_refused_or_works(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the client calls the place, the runner must find too: it has another working directory."""
+    monkeypatch.setenv("ORCH_HOME", "relative")
+    try:
+        agent.submit("x", "echo works")
+    except Refused as refused:
+        assert "ORCH_HOME" in str(refused)
+    else:
+        assert agent.wait("x", timeout=10)["state"] == "COMPLETED"
+
+
+def test_orch_home_is_a_file(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    (agent.home / "file").write_text("")
+    monkeypatch.setenv("ORCH_HOME", str(agent.home / "file"))
+    with pytest.raises(Refused, match="file"):
+        agent.submit("x", "true")
+
+
+def test_a_log_that_somebody_removed_or_made_a_directory(agent: Agent) -> None:
+    agent.finished("gone", "echo x")
+    shutil.rmtree(agent.home / "logs")
+    assert agent.log("gone") == b""
+    assert agent.show("gone")["log_tail"] == ""
+    assert agent.finished("gone", "echo again")["run"] == 2
+    (agent.home / "logs" / "blocked").write_text("a file where a directory belongs")
+    with pytest.raises(Refused, match="blocked"):
+        agent.submit("blocked", "true")
+    assert all(job["name"] != "blocked" for job in agent.call("status", all=True)["jobs"])
+
+
+# A damaged ledger
+
+DAMAGE = {
+    "random bytes": lambda data: random.Random(1).randbytes(len(data)),
+    "random after the header": lambda data: data[:4096] + random.Random(2).randbytes(len(data) - 4096),
+    "random page in the middle": lambda data: data[:8192] + random.Random(3).randbytes(4096) + data[12288:],
+    "cut in half": lambda data: data[: len(data) // 2],
+    "cut within the first page": lambda data: data[:1000],
+    "text": lambda data: b"this is not a ledger\n" * 100,
+    "zeros": lambda data: bytes(len(data)),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_ledger_is_refused_with_the_command_that_mends_it(agent: Agent, how: str) -> None:
+    for n in range(30):
+        agent.finished("x", f": {n} {'y' * 500}", tty=False) if n < 2 else None
+    path = agent.root / "ledger.db"
+    with Ledger(str(path)) as ledger, ledger.transaction():
+        for n in range(200):
+            ledger.insert(f"fill{n}", n + 10, JobSpec("x", ": " + "y" * 300), 1.0)
+            ledger.settle(f"fill{n}", Ended(2.0, Result("COMPLETED", 0)))
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    for extra in ("ledger.db-wal", "ledger.db-shm"):
+        (agent.root / extra).unlink(missing_ok=True)
+    path.write_bytes(DAMAGE[how](path.read_bytes()))
+    hints = set()
+    for verb, request in (
+        ("status", {"all": True}),
+        ("submit", {"id": "new", "spec": {"name": "new", "command": "true"}}),
+        ("wait", {"jobs": ["x"], "timeout": 1}),
+        ("cancel", {"jobs": ["x"], "grace": 0}),
+    ):
+        status, out, err = agent.raw(verb, request)
+        assert err == b"", (verb, err)
+        if status:
+            assert b'"kind":"host"' in out and str(path).encode() in out, (verb, out)
+            hints.update(re.findall(rb'"hint":"(.*?)"', out))
+    assert hints, "nobody noticed"
+    for hint in hints:
+        command = hint.decode().rpartition(": ")[2]
+        assert command.startswith("mv "), hint
+    subprocess.run(["sh", "-c", command], check=True)
+    assert agent.finished("x", "true")["state"] == "COMPLETED"
+    assert (agent.home / "logs" / "x" / "1.log").exists()
+
+
+def test_a_ledger_that_breaks_while_a_job_runs(agent: Agent) -> None:
+    """The job ends as it ends, and its result lies where whoever mends the ledger can find it."""
+    job = agent.submit("x", "echo on; until [ -e go ]; do sleep 0.02; done; exit 6")
+    eventually(lambda: b"on" in agent.log("x"), "it runs")
+    (agent.root / "ledger.db").write_bytes(b"broken" * 1000)
+    (agent.home / "go").touch()
+    result = agent.root / "jobs" / job["id"] / "result.json"
+    eventually(result.exists, "its result is written")
+    assert '"exit_code":6' in result.read_text()
+    eventually(lambda: agent._find(f"runner\0{job['id']}") is None, "its runner has ended")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"ended_at": 1}', '{"ended_at": "x", "state": "COMPLETED"}', "[]", "null", "\0" * 100])
+def test_a_damaged_result_file_is_no_result(agent: Agent, text: str) -> None:
+    job = agent.submit("x", "exec sleep 300")
+    agent.running("x")
+    (agent.root / "jobs" / job["id"] / "result.json").write_text(text)
+    assert agent.show("x")["job"]["state"] == "RUNNING"
+    assert agent.call("cancel", jobs=["x"], grace=0)["jobs"][0]["state"] == "CANCELLED"
+
+
+@pytest.mark.parametrize("text", ["", "x", "-5", "1e9"])
+def test_a_damaged_cancel_file_ends_no_runner(agent: Agent, text: str) -> None:
+    job = agent.submit("x", "trap '' TERM; echo on; until [ -e go ]; do sleep 0.05; done; exit 2")
+    eventually(lambda: b"on" in agent.log("x"), "it runs")
+    (agent.root / "jobs" / job["id"] / "cancel").write_text(text)
+    runner = agent.runner(job["id"])
+    agent.call("cancel", jobs=["x"], grace=0)
+    end = agent.show("x")["job"]
+    assert (end["state"], end["reason"]) == ("CANCELLED", "cancelled"), runner
+
+
+# Ledgers of the past
+
+
+def restore(agent: Agent, text: str) -> None:
+    with sqlite3.connect(agent.root / "ledger.db") as db:
+        db.executescript(text.replace("@BOOT@", Path("/proc/sys/kernel/random/boot_id").read_text().strip()))
+    db.close()
+
+
+@pytest.mark.parametrize("version", [1])
+def test_a_ledger_of_every_released_version_loads(agent: Agent, version: int) -> None:
+    restore(agent, (FIXTURES / f"ledger-v{version}.sql").read_text())
+    listed = agent.call("status", all=True)["jobs"]
+    ended = {job["name"]: job for job in listed if job["name"].startswith("was-")}
+    assert {job["state"] for job in ended.values()} == END_STATES
+    for job in listed:
+        assert agent.show(f"{job['name']}.{job['run']}")["spec"]["command"] == job["command"]
+    assert (ended["was-failed"]["exit_code"], ended["was-killed"]["signal"]) == (3, 9)
+    assert ended["was-completed"]["mem_peak_bytes"] == 123456789
+    assert ended["was-completed"]["cpu_seconds"] == 12.5
+    assert ended["was-completed"]["started_at"] == "2026-02-16T05:30:00.250Z"
+    # What ran then is gone, and nobody knows how it ended; what was pending is started now.
+    assert agent.show("ran-here")["job"]["state"] == "NODE_FAIL"
+    assert "restarted" in agent.show("ran-elsewhere")["job"]["reason"]
+    assert agent.show("told-to-end")["job"]["state"] == "NODE_FAIL"
+    assert agent.wait("to-start")["state"] == "COMPLETED"
+    assert agent.finished("was-failed", "true")["run"] == 3
+    assert agent.call("submit", id="v1-completed", spec={"name": "was-completed", "command": "true"})["created"] is False
+    with sqlite3.connect(agent.root / "ledger.db") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+def test_a_ledger_of_a_later_version_is_read(agent: Agent) -> None:
+    """Migrations only add: columns, tables, states, keys we do not know change nothing for us."""
+    agent.finished("x", "exit 3")
+    with sqlite3.connect(agent.root / "ledger.db") as db:
+        db.execute("ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 5")
+        db.execute("CREATE TABLE arrays (id TEXT)")
+        db.execute("PRAGMA user_version = 99")
+        db.execute("UPDATE jobs SET spec = json_set(spec, '$.gpus', 4), result = json_set(result, '$.watts', 7)")
+    db.close()
+    assert agent.show("x")["job"]["exit_code"] == 3
+    assert agent.finished("x", "true")["run"] == 2
+
+
+# A clock that lies
+
+
+def test_a_clock_set_back(agent: Agent) -> None:
+    """What lies in the future is listed, keeps its order and its name, and can be asked for."""
+    path = str(agent.root / "ledger.db")
+    agent.finished("x", "echo one")
+    ahead = time.time() + 90 * 24 * 3600
+    with Ledger(path) as ledger, ledger.transaction():
+        ledger.insert("future", 2, JobSpec("x", "true"), ahead)
+        ledger.settle("future", Ended(ahead + 5, Result("COMPLETED", 0)))
+    job = agent.finished("x", "echo three")
+    assert job["run"] == 3
+    runs = [one["run"] for one in agent.call("status")["jobs"] if one["name"] == "x"]
+    assert sorted(runs) == [1, 2, 3]
+    assert agent.show("x")["job"]["run"] == 3
+
+
+def test_a_pending_job_from_the_future_starts(agent: Agent) -> None:
+    agent.finished("first", "true")
+    with Ledger(str(agent.root / "ledger.db")) as ledger, ledger.transaction():
+        ledger.insert("ahead", 1, JobSpec("ahead", "echo started"), time.time() + 1e6)
+    (agent.root / "jobs" / "ahead").mkdir()
+    (agent.home / "logs" / "ahead").mkdir()
+    assert agent.wait("ahead")["state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("shift", ["-3d", "+400d"])
+def test_every_verb_under_another_clock(agent: Agent, shift: str) -> None:
+    """A running job is submitted under one clock and looked at under another."""
+    agent.submit("x", "echo on; read; echo off")
+    agent.running("x")
+
+    library = subprocess.run(["faketime", "0", "sh", "-c", "echo $LD_PRELOAD"], stdout=-1, check=True).stdout.decode().strip()
+
+    def shifted(verb: str, **request: Any) -> dict[str, Any]:
+        # The wrapper's shared memory ends with the wrapper, and a job that goes on would miss it: only its library.
+        env = {**os.environ, "LD_PRELOAD": library, "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        line = json.dumps(request).encode() + b"\n"
+        done = subprocess.run(agent.argv(verb), input=line, capture_output=True, timeout=60, check=True, env=env)
+        assert done.stderr == b"", done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout.partition(b"\n")[0])
+        return answer
+
+    assert [job["state"] for job in shifted("status")["jobs"]] == ["RUNNING"]
+    assert shifted("show", job="x")["job"]["state"] == "RUNNING"
+    shifted("logs", job="x", since=0)
+    shifted("send", job="x", text="")
+    assert agent.wait("x")["state"] == "COMPLETED"
+    assert shifted("cancel", jobs=["x"], grace=0)["jobs"][0]["state"] == "COMPLETED"
+    other = shifted("submit", id="other", spec={"name": "x", "command": "sleep 300"})
+    assert other["job"]["run"] == 2
+    agent.running("x")
+    assert agent.call("cancel", jobs=["x"], grace=0)["jobs"][0]["state"] == "CANCELLED"
+    for job in agent.call("status", all=True)["jobs"]:
+        assert job["state"] in END_STATES
+
+
+def test_since_is_no_trap_when_the_clock_jumps(agent: Agent) -> None:
+    """The index of times may go back: nothing that came later than asked is left out."""
+    job = agent.finished("x", "printf '%s\\n' aaaa bbbb cccc dddd", tty=False)
+    entries = [(1000.0, 0), (5000.0, 5), (2000.0, 10), (3000.0, 15)]
+    from orch_agent.joblog import ENTRY
+
+    (agent.root / "jobs" / job["id"] / "times").write_bytes(b"".join(ENTRY.pack(*entry) for entry in entries) + b"half")
+    for since, wanted in ((0, b"aaaa"), (1500, b"bbbb"), (2500, b"bbbb"), (4000, b"bbbb"), (5000, b"bbbb")):
+        assert agent.log("x", since=since).startswith(wanted)
+    assert agent.log("x", since=6000) == b""
+
+

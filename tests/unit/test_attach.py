@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orch.ops.attach import attach, is_same_server, switching
+
+from .fakes import FakeTransport, hosts, job
+
+DEFAULT = f"/tmp/tmux-{os.getuid()}/default"
+
+
+@pytest.mark.parametrize(
+    ("options", "tmux", "same"),
+    [
+        ([], f"{DEFAULT},1,0", True),
+        ([], f"/tmp/tmux-{os.getuid()}/other,1,0", False),
+        (["-L", "default"], f"{DEFAULT},1,0", True),
+        (["-L", "other"], f"{DEFAULT},1,0", False),
+        (["-S", DEFAULT], f"{DEFAULT},1,0", True),
+        (["-S", "/other"], f"{DEFAULT},1,0", False),
+    ],
+)
+def test_which_server_is_meant(options: list[str], tmux: str, same: bool) -> None:
+    assert is_same_server(["tmux", *options, "attach-session", "-t", "=a"], {"TMUX": tmux}) is same
+
+
+def test_the_server_of_another_directory() -> None:
+    argv = ["tmux", "-L", "x", "attach-session"]
+    assert is_same_server(argv, {"TMUX": f"/run/t/tmux-{os.getuid()}/x,1,0", "TMUX_TMPDIR": "/run/t"})
+
+
+def test_inside_the_same_server_the_client_switches() -> None:
+    argv = ["tmux", "-L", "x", "attach-session", "-t", "=attach"]
+    assert switching(argv) == ["tmux", "-L", "x", "switch-client", "-t", "=attach"]
+
+
+def test_what_is_executed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = ["tmux", "attach-session", "-t", "=a"]
+    host = FakeTransport({"attach": lambda _: {"job": job("a"), "argv": argv, "session": "a"}})
+    assert attach(hosts(one=host), "a").argv == ["there", *argv]
+    monkeypatch.setenv("TMUX", f"{home}/tmux-{os.getuid()}/default,1,0")
+    assert attach(hosts(one=host), "a").argv == ["tmux", "switch-client", "-t", "=a"]
+    host.here = False
+    away = attach(hosts(one=host), "a")
+    assert away.argv == ["there", *argv] and "TMUX" not in away.env
