@@ -6,6 +6,7 @@ Companions import little, for they live long: ``runner``, ``adopt`` and ``view``
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 from .launch import detach
@@ -16,6 +17,8 @@ COMPANIONS = ("runner", "adopt", "view")
 def main() -> None:
     """Do what the command line says and exit: 0, or 1 with an error document."""
     detach.set_private_umask()
+    if "ORCH_HOME" in os.environ:
+        os.environ["ORCH_HOME"] = os.path.abspath(os.environ["ORCH_HOME"])  # what we start works elsewhere
     verb, *words = sys.argv[1:] or [""]
     if verb in COMPANIONS:
         importlib.import_module("orch_agent." + verb).main(*words)

@@ -9,9 +9,10 @@ Invariants
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 
-from . import cgroup, files, layout, locks, tree, usage, wire
+from . import cgroup, files, layout, locks, request, tree, usage, wire
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
 from .model import CANCELLED, NODE_FAIL, Ended, Result
@@ -44,9 +45,9 @@ def _watch(record: Record) -> Ended:
     ending = None
     members = family.members(thorough=True)
     while members:
-        grace = files.read_text(layout.cancel_file(record.id))
+        grace = request.read(record.id)
         if grace is not None and ending is None:
-            ending = tree.Ending(family, float(grace or 0))
+            ending = tree.Ending(family, grace)
         if ending is not None:
             ending.step()
         usage.write(fd, sampler.sample(members.values(), None))
@@ -61,6 +62,9 @@ def _watch(record: Record) -> Ended:
 
 
 def _settle(ledger: Ledger, record: Record, end: Ended) -> None:
-    files.write_whole(layout.result_file(record.id), wire.result_to_json(end.at, end.result))
-    locks.release(record.id)
-    ledger.settle(record.id, end)
+    try:
+        files.write_whole(layout.result_file(record.id), wire.result_to_json(end.at, end.result))
+        locks.release(record.id)
+        ledger.settle(record.id, end)
+    except (OSError, sqlite3.Error):
+        pass  # a full disk: the lock falls with us, and whoever looks next finds nobody and says the same

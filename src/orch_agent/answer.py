@@ -6,8 +6,7 @@ import importlib
 import sqlite3
 import sys
 
-from . import wire
-from .ledger import refusal as explained
+from . import trouble, wire
 from .model import Refusal
 
 VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach")
@@ -23,7 +22,7 @@ def answer(verb: str) -> int:
     except Refusal as refusal:
         return _fail(refusal)
     except (OSError, sqlite3.Error) as error:
-        return _fail(explained(error, getattr(error, "filename", None) or "of this host"))
+        return _fail(trouble.explain(error))
 
 
 def _answer(verb: str) -> None:

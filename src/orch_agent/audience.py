@@ -14,7 +14,7 @@ import socket
 import time
 from typing import Optional
 
-from . import files, layout, terminal, views
+from . import files, layout, request, terminal, views
 from .joblog import JobLog
 
 _BEHIND = 0.02
@@ -42,13 +42,13 @@ class Audience:
         self._listener.setblocking(False)
         poll.register(self._listener.fileno(), select.POLLIN)
 
-    def attend(self, fd: int) -> bool:
-        """Take in what has come at ``fd``, if it is ours; whether somebody asks for a look at the cancel file."""
+    def attend(self, fd: int) -> Optional[float]:
+        """Take in what has come at ``fd``, if it is ours; the grace of whoever asks for the job's end."""
         if fd == self._listener.fileno():
             self._admit()
         elif fd in self._views:
             return self._hear(self._views[fd])
-        return False
+        return None
 
     def _admit(self) -> None:
         try:
@@ -58,17 +58,18 @@ class Audience:
         self._views[view.fileno()] = view
         self._poll.register(view.fileno(), select.POLLIN)
 
-    def _hear(self, view: views.View) -> bool:
-        asked = False
+    def _hear(self, view: views.View) -> Optional[float]:
+        grace = None
         for kind, payload in view.receive():
             if kind == b"i" and self._master is not None:
                 self._typed += payload
             elif kind == b"w" and len(payload) == views.SIZE.size:
                 self._greet(view, *views.SIZE.unpack(payload))
-            asked = asked or kind == b"c"
+            elif kind == b"c":
+                grace = request.unpack(payload)
         if view.closing:
             self._deafen(view)
-        return asked
+        return grace
 
     def _deafen(self, view: views.View) -> None:
         """Listen no more: the end of a connection is news once, but poll would tell it for ever."""

@@ -31,6 +31,7 @@ class JobLog:
     """The open log of a job: appended to by its runner, read back for the views."""
 
     def __init__(self, path: str, times_path: str) -> None:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._times = os.open(times_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.size = os.fstat(self.fd).st_size

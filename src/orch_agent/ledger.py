@@ -19,8 +19,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
-from . import layout, wire
-from .model import Ended, JobRef, JobSpec, Refusal, Result
+from . import layout, trouble, wire
+from .model import Ended, JobRef, JobSpec, Result
 
 MIGRATIONS = (
     """
@@ -92,24 +92,33 @@ class Start(NamedTuple):
 
 def open_ledger() -> Ledger:
     """Open this host's ledger, made or brought up to date where needed; refuses in words what stands in the way."""
-    path = layout.ledger()
     try:
         os.makedirs(layout.root(), mode=0o700, exist_ok=True)
-        return Ledger(path)
+        return Ledger(layout.ledger())
     except (OSError, sqlite3.Error) as error:
-        raise refusal(error, path) from error
+        raise trouble.explain(error) from error
 
 
-def refusal(error: Exception, path: str) -> Refusal:
-    """What went wrong with the ledger, for a person."""
-    text = str(error)
-    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-        hint = "move it aside (its jobs' logs stay in %s): mv %s %s.broken" % (layout.logs(), path, path)
-        return Refusal("host", "the ledger %s is damaged: %s" % (path, text), hint)
-    if "full" in text or getattr(error, "errno", 0) == 28:
-        return Refusal("host", "the disk that holds %s is full" % path, "df -h %s" % os.path.dirname(path))
-    hint = "set ORCH_HOME to a directory you may write"
-    return Refusal("host", "cannot use the ledger %s: %s" % (path, text), hint)
+def _connect(path: str) -> sqlite3.Connection:
+    try:
+        return _opened(path)
+    except sqlite3.OperationalError as error:
+        # A full disk has no room for the index that connections share; a connection alone keeps its own in memory.
+        try:
+            return _opened(path, "PRAGMA locking_mode = EXCLUSIVE")
+        except sqlite3.Error:
+            raise error from None
+
+
+def _opened(path: str, *first: str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=30, isolation_level=None)
+    try:
+        for statement in (*first, "PRAGMA synchronous = FULL", "PRAGMA user_version"):
+            database.execute(statement)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
 
 
 class Ledger:
@@ -117,8 +126,7 @@ class Ledger:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
-        self._db.execute("PRAGMA synchronous = FULL")
+        self._db = _connect(path)
         if self._version() < len(MIGRATIONS):
             self._migrate()
 

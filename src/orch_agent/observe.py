@@ -10,10 +10,11 @@ Invariants
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from typing import Optional
 
-from . import cgroup, files, layout, locks, procs, wire
+from . import cgroup, files, layout, locks, procs, trouble, wire
 from .launch import detach
 from .ledger import Ledger, Record, stored_end
 from .model import CANCELLED, Ended, Pending, Result, Running, State
@@ -62,6 +63,7 @@ def evidence(record: Record) -> Evidence:
         boot_id=procs.boot_id(),
         cancelled=os.path.exists(layout.cancel_file(record.id)),
         last_sign=_last_sign(record),
+        disk_full=record.started_at is None and trouble.disk_is_full(layout.root()),
     )
 
 
@@ -72,12 +74,20 @@ def look(ledger: Ledger, record: Record) -> State:
         state = derive(record, evidence(record))
         if isinstance(state, Ended):
             locks.release(record.id)
-            ledger.settle(record.id, state)
+            _note(ledger, record, state)
         elif isinstance(state, Running) and state.orphaned:
             detach.agent("adopt", record.id)
         elif isinstance(state, Pending) and abs(time.time() - record.submitted_at) > _START_PATIENCE:
             detach.agent("runner", record.id)
     return state
+
+
+def _note(ledger: Ledger, record: Record, end: Ended) -> None:
+    """Write down an end that was seen. On a full disk it is seen again by whoever looks next."""
+    try:
+        ledger.settle(record.id, end)
+    except sqlite3.Error:
+        pass
 
 
 class Watch:

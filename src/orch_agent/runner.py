@@ -17,7 +17,7 @@ import sqlite3
 import time
 from typing import Optional
 
-from . import cgroup, files, layout, locks, procs, terminal, tree, usage, wire
+from . import cgroup, files, layout, locks, procs, request, terminal, tree, usage, wire
 from .audience import Audience
 from .joblog import JobLog
 from .launch import detach
@@ -142,8 +142,8 @@ class Runner:
                     self._relay()
             elif fd == self.wake:
                 _drain(fd)
-            elif self.audience.attend(fd):
-                self._look_for_cancel()
+            else:
+                self._heed(self.audience.attend(fd))
         self._reap()
         self._tick()
         self.audience.serve()
@@ -189,7 +189,7 @@ class Runner:
         if self.child.master is None:
             self._follow_file()
         if now >= self.next_sample:
-            self._look_for_cancel()
+            self._heed(request.read(self.record.id))
             self.log.retry()
             usage.write(self.usage_fd, self.sampler.sample(self.tree.members().values(), self._waits(now)))
             self.next_sample = time.monotonic() + self.sampler.interval
@@ -216,10 +216,9 @@ class Runner:
 
     # Ending
 
-    def _look_for_cancel(self) -> None:
-        grace = files.read_text(layout.cancel_file(self.record.id))
+    def _heed(self, grace: Optional[float]) -> None:
         if grace is not None:
-            self._end("cancel", float(grace or 0))
+            self._end("cancel", grace)
 
     def _end(self, cause: str, grace: float) -> None:
         if self.wait_status is None:

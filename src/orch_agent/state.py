@@ -26,6 +26,7 @@ class Evidence(NamedTuple):
     boot_id: str
     cancelled: bool
     last_sign: float
+    disk_full: bool = False
 
 
 def derive(record: Record, seen: Evidence) -> State:
@@ -34,7 +35,7 @@ def derive(record: Record, seen: Evidence) -> State:
     if end is not None:
         return end
     if record.started_at is None:
-        return Pending("about to start")
+        return Pending("waits for room on a full disk" if seen.disk_full else "about to start")
     if seen.lock_held:
         return Running(record.started_at, record.pid or 0)
     if record.boot_id and seen.boot_id and record.boot_id != seen.boot_id:

@@ -5,7 +5,7 @@ Invariants
   costs the job nothing. A view that falls behind skips ahead at the start of a line.
 - Frames from a view: one byte for the kind, four for the length (big endian), then the payload.
   ``w`` rows and columns: I am a terminal, show me the job. ``i`` bytes that were typed.
-  ``c`` look at the cancel file.
+  ``c`` the grace in seconds: end the job.
   To a view: terminal bytes, nothing else. Closing the connection says that the job has ended;
   a connection that sent no ``w`` is closed once everything it sent has been typed.
 """

@@ -38,7 +38,7 @@ def open_if_few(record: Record) -> None:
     try:
         if available() and len(os.listdir(layout.live_dir())) <= _CROWD:
             open_view(record)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError, Refusal):
         pass
 
 

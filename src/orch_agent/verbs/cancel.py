@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import time
 
-from .. import files, layout, observe, views
+from .. import layout, observe, views
+from .. import request as ending
 from .. import view as viewing
 from ..ledger import Ledger, Record, open_ledger
 from ..model import Refusal
@@ -29,23 +30,40 @@ def run(request: Request) -> Answer:
             if not watch.has_ended():
                 _ask(ledger, watch.record, grace)
         until = time.monotonic() + grace + _PATIENCE
-        while watches:
+        while _alive(watches):
             if time.monotonic() > until:
                 raise Refusal("host", "some processes cannot be killed (waiting for a device?)", "ps -eo pid,stat,args")
-            watches = [watch for watch in watches if not watch.has_ended()]
             time.sleep(_STEP)
         return {"jobs": [view(ledger, ledger.get(record.id) or record) for record in records]}
+
+
+def _alive(watches: list[observe.Watch]) -> bool:
+    """Whether any of the jobs still lives; every one is looked at, for a look also mends what it finds."""
+    ended = [watch.has_ended() for watch in watches]
+    return not all(ended)
 
 
 def _ask(ledger: Ledger, record: Record, grace: float) -> None:
     if observe.cancel_pending(ledger, record.id):
         return
-    files.write_whole(layout.cancel_file(record.id), "%f" % grace)
+    unwritten = None
+    try:
+        ending.write(record.id, grace)
+    except OSError as error:
+        unwritten = error
+    if not _tell(record, grace) and unwritten is not None:
+        raise unwritten
+
+
+def _tell(record: Record, grace: float) -> bool:
+    """Say it to the runner; whether somebody heard it. It finds the file by itself within a second."""
     os.chdir(layout.job_dir(record.id))
     runner = viewing.connect(patience=0)
-    if runner is not None:
+    if runner is None:
+        return False
+    with runner:
         try:
-            runner.sendall(views.frame(b"c", b""))
+            runner.sendall(views.frame(b"c", ending.pack(grace)))
         except OSError:
-            pass  # it looks at the file by itself within a second
-        runner.close()
+            return False
+    return True

@@ -1,0 +1,46 @@
+"""What stands in the way on this host, said for a person."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sqlite3
+
+from . import layout
+from .model import Refusal
+
+_ROOM = 1 << 17
+"""Bytes free below which a disk counts as full: SQLite wants 32 KiB for its index, and so do others."""
+
+
+def disk_is_full(path: str) -> bool:
+    """Whether the disk that holds ``path`` has no room to speak of."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _ROOM
+
+
+def explain(error: Exception) -> Refusal:
+    """The refusal that an error of the system or of the database means."""
+    if isinstance(error, OSError):
+        path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else layout.root()
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    else:
+        path, full = layout.ledger(), "full" in str(error) or disk_is_full(layout.root())
+    if full:
+        return Refusal("host", "the disk that holds %s is full" % path, "df -h %s" % shlex.quote(layout.root()))
+    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in str(error) or "not a database" in str(error)):
+        return _damaged(path, error)
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return Refusal("host", "cannot use %s: %s" % (path, said), "ORCH_HOME=DIR names a directory you may write")
+
+
+def _damaged(path: str, error: Exception) -> Refusal:
+    # A write-ahead log goes along: left behind, it would be taken for the new ledger's.
+    parts = [suffix for suffix in ("", "-wal") if os.path.exists(path + suffix)]
+    aside = " && ".join("mv {0}{1} {0}.broken{1}".format(shlex.quote(path), part) for part in parts)
+    said = "the ledger %s is damaged (%s); the logs in %s are whole" % (path, error, layout.logs())
+    return Refusal("host", said, aside)
