@@ -52,6 +52,7 @@ class HostStatus(NamedTuple):
     facts: Mapping[str, Any]
     as_of: float | None
     error: str | None = None
+    hint: str = ""
 
 
 def new_id() -> str:

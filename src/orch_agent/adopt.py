@@ -29,7 +29,10 @@ def main(job_id: str) -> None:
         return
     with open_ledger() as ledger:
         record = ledger.get(job_id)
-        if record is None or record.started_at is None or record.ended_at is not None or written_end(job_id):
+        if record is None or record.started_at is None:
+            return
+        if record.ended_at is not None or written_end(job_id):
+            locks.release(job_id)  # it ended while we were on our way, and our own file shall not stay
             return
         locks.hold(layout.lock_file(job_id))
         _settle(ledger, record, _watch(record))

@@ -99,6 +99,10 @@ class Watch:
         self._ended = record.ended_at is not None
         self._next_look = 0.0
 
+    def look_soon(self) -> None:
+        """Have the next look be a full one: something is known to have happened."""
+        self._next_look = 0.0
+
     def has_ended(self) -> bool:
         """Whether it is over."""
         if self._ended:

@@ -58,7 +58,8 @@ def _once(told: Sequence[HostStatus], args: Arguments) -> int:
 def _refuse(told: Sequence[HostStatus], args: Arguments) -> None:
     """An error where nobody answered, or where a job was asked for that nobody has."""
     if all(host.error for host in told):
-        hint = "the jobs run on; ask again: orch status" if any(host.jobs for host in told) else ""
+        hints = "\n".join(dict.fromkeys(host.hint for host in told if host.hint))
+        hint = hints or ("the jobs run on; ask again: orch status" if any(host.jobs for host in told) else "")
         raise OrchError("host", "; ".join(f"{host.host.name}: {host.error}" for host in told), hint)
     known = {name for host in told for job in host.jobs for name in (job["name"], f"{job['name']}.{job['run']}")}
     missing = [name for name in args.words if name not in known]

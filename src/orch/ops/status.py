@@ -39,7 +39,7 @@ def _told(remote: Remote, outcome: HostStatus | Exception, names: Sequence[str])
         raise outcome  # the question was wrong, or orch is: no host to blame
     last = cache.load(remote.host) or HostStatus(remote.host, [], {}, None)
     jobs = [job for job in last.jobs if not names or _named(job, names)]
-    return last._replace(jobs=jobs, error=outcome.message)
+    return last._replace(jobs=jobs, error=outcome.message, hint=outcome.hint)
 
 
 def _named(job: JobView, names: Sequence[str]) -> bool:

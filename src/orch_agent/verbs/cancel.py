@@ -13,7 +13,7 @@ from .. import request as ending
 from .. import view as viewing
 from ..ledger import Ledger, Record, open_ledger
 from ..model import Refusal
-from .common import Answer, Request, find, texts, view
+from .common import Answer, Request, find, number, texts, view
 
 _STEP = 0.02
 _PATIENCE = 60.0
@@ -22,13 +22,14 @@ _PATIENCE = 60.0
 
 def run(request: Request) -> Answer:
     """The jobs in the order they were named; those that had ended before are left as they are."""
-    grace = max(0.0, float(request.get("grace", 10.0)))
+    grace = max(0.0, number(request, "grace") or 0.0)
     with open_ledger() as ledger:
         records = [find(ledger, ref) for ref in texts(request, "jobs")]
         watches = [observe.Watch(ledger, record) for record in records]
         for watch in watches:
             if not watch.has_ended():
                 _ask(ledger, watch.record, grace)
+                watch.look_soon()
         until = time.monotonic() + grace + _PATIENCE
         while _alive(watches):
             if time.monotonic() > until:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from .. import layout, observe, present
 from .. import view as viewing
@@ -33,6 +34,22 @@ def texts(request: Request, key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise Refusal("usage", "%r is not a list of texts" % key)
     return value
+
+
+def number(request: Request, key: str, default: Optional[float] = None) -> Optional[float]:
+    """A number of the request; ``default`` where it has none."""
+    value = request.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise Refusal("usage", "%r is no number" % key)
+    return float(value)
+
+
+def count(request: Request, key: str) -> Optional[int]:
+    """A whole number of the request, at least 0; None where it has none."""
+    value = number(request, key)
+    return None if value is None else max(0, int(value))
 
 
 def find(ledger: Ledger, ref: str) -> Record:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from .. import files, layout, logread, observe, present, wire
 from ..ledger import Record, open_ledger
 from ..model import Ended, check_name
-from .common import Request, find, text
+from .common import Request, count, find, number, text
 
 
 def stream(request: Request, out: BinaryIO) -> None:
@@ -31,7 +31,7 @@ def stream(request: Request, out: BinaryIO) -> None:
             blocks = logread.follow(fd, offset, observe.Watch(ledger, record).has_ended, client.is_gone)
         if request.get("grep") is not None:
             pattern = logread.compile_pattern(text(request, "grep"))
-            blocks = logread.matching(blocks, pattern, int(request.get("skip_lines") or 0))
+            blocks = logread.matching(blocks, pattern, count(request, "skip_lines") or 0)
         header = {"job": present.job_view(record, state), "offset": offset, "size": size, "tty": record.spec.tty}
         _send(wire.encode(header), blocks, out)
     if request.get("reader") is not None:
@@ -67,21 +67,27 @@ def _open(record: Record) -> int:
 
 def _start(request: Request, record: Record, fd: int, size: int) -> int:
     """The latest of all the places that the request names."""
-    places = [int(request.get("offset") or 0)]
+    places = [count(request, "offset") or 0]
     if request.get("reader") is not None:
-        path = layout.reader_file(record.id, check_name(text(request, "reader"), "reader"))
-        places.append(int(files.read_text(path) or 0))
-    if request.get("tail") is not None:
-        places.append(logread.tail_offset(fd, int(request["tail"])))
-    if request.get("since") is not None:
-        places.append(logread.since_offset(layout.times_file(record.id), float(request["since"]), size))
+        places.append(_place(record, text(request, "reader")))
+    tail, since = count(request, "tail"), number(request, "since")
+    if tail is not None:
+        places.append(logread.tail_offset(fd, tail))
+    if since is not None:
+        places.append(logread.since_offset(layout.times_file(record.id), since, size))
     return max(places)
+
+
+def _place(record: Record, reader: str) -> int:
+    """How far a reader has come; one whose place cannot be read begins anew."""
+    kept = files.read_text(layout.reader_file(record.id, check_name(reader, "reader"))) or ""
+    return int(kept) if kept.isdigit() else 0
 
 
 def _remember(record: Record, reader: str, line: bytes) -> None:
     """Keep the client's word on how far it has come, if it gave one."""
     if line:
-        seen = int(wire.decode(line).get("seen", 0))
+        seen = count(wire.decode(line), "seen") or 0
         path = layout.reader_file(record.id, reader)
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         files.write_whole(path, str(seen))

@@ -6,13 +6,13 @@ import time
 
 from .. import logread, observe
 from ..ledger import open_ledger
-from .common import Answer, Request, find, texts, view
+from .common import Answer, Request, find, number, texts, view
 
 
 def run(request: Request) -> Answer:
     """The jobs in the order they were named."""
-    timeout = request.get("timeout")
-    until = None if timeout is None else time.monotonic() + float(timeout)
+    timeout = number(request, "timeout")
+    until = None if timeout is None else time.monotonic() + timeout
     with open_ledger() as ledger:
         watches = [observe.Watch(ledger, find(ledger, ref)) for ref in texts(request, "jobs")]
         enough = any if request.get("any") else all
