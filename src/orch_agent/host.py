@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any, Optional
@@ -34,6 +33,8 @@ def _linux() -> tuple[Optional[int], Optional[int]]:
 
 
 def _macos() -> tuple[Optional[int], Optional[int]]:
+    import subprocess
+
     def number(*words: str) -> Optional[int]:
         try:
             return int(subprocess.run(words, stdout=-1, stderr=-3, check=True).stdout)

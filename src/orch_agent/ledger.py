@@ -222,6 +222,12 @@ class Ledger:
         )
         return done.rowcount == 1
 
+    def settle_unstarted(self, job_id: str, ended: Ended) -> bool:
+        """Write down the end of a job that nobody has started; whether nobody has."""
+        with self.transaction():
+            record = self.get(job_id)
+            return record is not None and record.started_at is None and self.settle(job_id, ended)
+
 
 def stored_end(record: Record) -> Optional[Ended]:
     """The end a row tells of, or None."""

@@ -117,8 +117,4 @@ class Watch:
 
 def cancel_pending(ledger: Ledger, job_id: str) -> bool:
     """End a job before it starts; whether it had not started."""
-    with ledger.transaction():
-        record = ledger.get(job_id)
-        if record is None or record.started_at is not None:
-            return False
-        return ledger.settle(job_id, Ended(time.time(), Result(CANCELLED, reason="cancelled before it started")))
+    return ledger.settle_unstarted(job_id, Ended(time.time(), Result(CANCELLED, reason="cancelled before it started")))

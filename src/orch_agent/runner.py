@@ -48,7 +48,7 @@ def _try(record: Record) -> None:
         # A full disk refuses this too; then the job stays pending, and whoever looks tries again.
         end = Ended(time.time(), Result(NODE_FAIL, reason="it could not be started: %s" % error))
         with open_ledger() as ledger:
-            ledger.settle(record.id, end)
+            ledger.settle_unstarted(record.id, end)
     else:
         runner.run()
 

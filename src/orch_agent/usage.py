@@ -2,8 +2,10 @@
 
 Invariants
 - Memory is anonymous and shared memory of the whole tree, a page shared by forks counted once:
-  by the job's control group, else by proportional shares, which are costly and so are taken
-  for at most a fiftieth of the time; between them the cheap count is scaled by the last known share.
+  by the job's control group, else by proportional shares, which are costly and so are looked at
+  for at most a fiftieth of the time. Between two such looks a process counts with what it had alone and
+  what it gained since, a fork with what it has more than its parent, all with what they shared;
+  never less than the largest of them has, never more than all together.
 - The pause between samples grows from 50 ms to 1 s while nothing changes and shrinks when memory moves.
 - The newest sample lies in a file of fixed size, overwritten in place: no allocation, no sync.
 """
@@ -31,7 +33,9 @@ class Sampler:
         self.reaped_cpu = 0.0
         self.interval = SHORTEST
         self.last = Usage(0, 0, 0.0)
-        self._share = 1.0
+        self._shared = 0
+        self._alone: dict[tuple[int, str], tuple[int, int]] = {}
+        self._largest: dict[str, int] = {}
         self._exact_after = 0.0
 
     def sample(self, tree: Iterable[procs.Process], waiting: Optional[bool]) -> Usage:
@@ -47,16 +51,32 @@ class Sampler:
         return self.last
 
     def _memory(self, members: list[procs.Process]) -> int:
-        cheap = sum(procs.memory(process.pid, exact=False) for process in members)
+        resident = {process.pid: procs.resident(process.pid) for process in members}
         if len(members) < 2:
-            return cheap
+            return sum(resident.values())
+        if time.monotonic() >= self._exact_after:
+            self._look_closely(members, resident)
+        images = {process.pid: process.image for process in members}
+        total = self._shared + sum(self._own(process, images, resident) for process in members)
+        return min(max(total, *resident.values()), sum(resident.values()))
+
+    def _look_closely(self, members: list[procs.Process], resident: dict[int, int]) -> None:
         began = time.monotonic()
-        if began >= self._exact_after:
-            exact = sum(procs.memory(process.pid, exact=True) for process in members)
-            took = time.monotonic() - began
-            self._exact_after = began + _EXACT_SHARE * took
-            self._share = exact / cheap if cheap and exact else 1.0
-        return int(cheap * self._share)
+        self._shared, self._alone, self._largest = 0, {}, {}
+        for process in members:
+            share, alone = procs.shares(process.pid)
+            self._shared += share - alone
+            self._alone[process.pid, process.image] = (alone, resident[process.pid])
+            self._largest[process.image] = max(resident[process.pid], self._largest.get(process.image, 0))
+        self._exact_after = began + _EXACT_SHARE * (time.monotonic() - began)
+
+    def _own(self, process: procs.Process, images: dict[int, str], resident: dict[int, int]) -> int:
+        """What it has alone; at a guess where it came, or became another program, after the last close look."""
+        alone, then = self._alone.get((process.pid, process.image), (0, 0))
+        if not then:
+            is_fork = images.get(process.parent) == process.image
+            then = resident[process.parent] if is_fork else self._largest.get(process.image, 0)
+        return max(0, alone + resident[process.pid] - then)
 
 
 def write(fd: int, usage: Usage) -> None:

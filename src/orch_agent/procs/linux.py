@@ -37,10 +37,11 @@ def inspect(pid: int) -> Optional[Process]:
     stat = _slurp("/proc/%d/stat" % pid)
     # The name in brackets may hold spaces and brackets: the fields begin after the last one.
     fields = stat[stat.rfind(b")") + 2 :].split()
-    if len(fields) < 20 or fields[0] in (b"Z", b"X"):
+    if len(fields) < 26 or fields[0] in (b"Z", b"X"):
         return None
     cpu = sum(int(field) for field in fields[11:15]) / _TICK
-    return Process(pid, int(fields[1]), int(fields[2]), fields[19].decode(), cpu)
+    # Where the stack begins: exec puts it somewhere else, fork does not.
+    return Process(pid, int(fields[1]), int(fields[2]), fields[19].decode(), cpu, fields[25].decode())
 
 
 def children(pid: int) -> list[int]:
@@ -64,25 +65,25 @@ def having(entry: str) -> list[int]:
     return [pid for pid in pids() if wanted in _slurp("/proc/%d/environ" % pid).split(b"\0")]
 
 
-def _fields(path: str, wanted: tuple[bytes, ...]) -> int:
-    """Sum of the wanted ``Name:  n kB`` lines, in bytes."""
-    total = 0
-    for line in _slurp(path).splitlines():
-        name, _, rest = line.partition(b":")
-        if name in wanted:
-            total += int(rest.split()[0]) << 10
-    return total
+def _sizes(path: str, wanted: tuple[bytes, ...]) -> list[int]:
+    """The wanted ``Name:  n kB`` lines in bytes, in the order of ``wanted``; 0 for those that are not there."""
+    found = (line.partition(b":")[::2] for line in _slurp(path).splitlines())
+    sizes = {name: int(rest.split()[0]) << 10 for name, rest in found if name in wanted}
+    return [sizes.get(name, 0) for name in wanted]
 
 
-def memory(pid: int, exact: bool) -> int:
-    """Anonymous and shared memory in bytes, without page cache.
+def resident(pid: int) -> int:
+    """Anonymous and shared memory in bytes, without page cache, common pages counted whole (a few microseconds)."""
+    return sum(_sizes("/proc/%d/status" % pid, (b"RssAnon", b"RssShmem")))
 
-    ``exact`` shares common pages out among those who hold them (smaps_rollup: 12 ms a GiB);
-    otherwise each holder counts them whole (a few microseconds).
+
+def shares(pid: int) -> tuple[int, int]:
+    """The same with common pages shared out among those who hold them, and what of it nobody else holds.
+
+    Costs 12 ms a GiB (smaps_rollup).
     """
-    if exact:
-        return _fields("/proc/%d/smaps_rollup" % pid, (b"Pss_Anon", b"Pss_Shmem"))
-    return _fields("/proc/%d/status" % pid, (b"RssAnon", b"RssShmem"))
+    anon, shmem, alone = _sizes("/proc/%d/smaps_rollup" % pid, (b"Pss_Anon", b"Pss_Shmem", b"Private_Dirty"))
+    return anon + shmem, min(anon + shmem, alone)
 
 
 def waits_for_terminal(pid: int, terminal: str, prompted: bool) -> bool:

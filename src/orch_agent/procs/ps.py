@@ -41,7 +41,7 @@ def _rows(*words: str) -> list[tuple[Process, int]]:
         fields = line.split(None, 6)
         if len(fields) == 7 and not fields[3].startswith("Z"):
             pid, parent, group = (int(field) for field in fields[:3])
-            process = Process(pid, parent, group, " ".join(fields[6].split()), _seconds(fields[5]))
+            process = Process(pid, parent, group, " ".join(fields[6].split()), _seconds(fields[5]), fields[0])
             found.append((process, int(fields[4]) << 10))
     return found
 
@@ -74,9 +74,15 @@ def having(entry: str) -> list[int]:
     return [int(words[0]) for words in lines if entry in words[2:]]
 
 
-def memory(pid: int, exact: bool) -> int:
-    """Resident memory in bytes: ``ps`` tells no shared page from a private one."""
-    return sum(resident for _, resident in _rows("-p", str(pid)))
+def resident(pid: int) -> int:
+    """Resident memory in bytes."""
+    return sum(size for _, size in _rows("-p", str(pid)))
+
+
+def shares(pid: int) -> tuple[int, int]:
+    """The same, twice: ``ps`` tells no shared page from a private one."""
+    size = resident(pid)
+    return size, size
 
 
 def waits_for_terminal(pid: int, terminal: str, prompted: bool) -> bool:

@@ -6,7 +6,8 @@ from .. import observe, present
 from ..launch import tmux
 from ..ledger import open_ledger
 from ..model import Ended, Refusal
-from .common import Answer, Request, find, reach, text
+from .common import Answer, Request, find, text
+from .reach import reach
 
 
 def run(request: Request) -> Answer:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from .. import layout, observe, present
-from .. import view as viewing
+from .. import observe, present
 from ..ledger import Ledger, Record
 from ..model import JobRef, JobView, Refusal
-
-_PATIENCE = 3.0
-"""Seconds that a job which has just been started may take to open its terminal."""
 
 Request = Mapping[str, Any]
 Answer = Mapping[str, Any]
@@ -66,17 +60,6 @@ def find(ledger: Ledger, ref: str) -> Record:
             "orch show %s" % wanted.name,
         )
     raise Refusal("not_found", "there is no job called %s on this host" % wanted.name, "orch status --all")
-
-
-def reach(record: Record) -> socket.socket:
-    """A connection to the runner of a job that has not ended."""
-    os.chdir(layout.job_dir(record.id))
-    runner = viewing.connect(_PATIENCE)
-    if runner is None:
-        raise Refusal(
-            "refused", "the terminal of %s is gone: its runner was killed" % record.ref, "orch logs -f %s" % record.ref
-        )
-    return runner
 
 
 def view(ledger: Ledger, record: Record) -> JobView:

@@ -7,7 +7,8 @@ import os
 from .. import observe, present, views
 from ..ledger import Record, open_ledger
 from ..model import Refusal, Running, State
-from .common import Answer, Request, find, reach, text
+from .common import Answer, Request, find, text
+from .reach import reach
 
 LINE_LIMIT = 4095
 """Bytes a terminal takes in one line (N_TTY_BUF_SIZE - 1 on Linux; macOS takes 1,024)."""
