@@ -32,7 +32,9 @@ def table(figures: Sequence[Figure]) -> str:
     """For a terminal."""
     rows = [HEAD, *map(cells, figures)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def markdown(figures: Sequence[Figure]) -> str:

@@ -57,7 +57,12 @@ def measure(words: Sequence[str], env: Mapping[str, str] | None = None, stdin: b
     """Run a command to its end."""
     report = SCRATCH / "measured"
     subprocess.run(
-        [native("measure"), str(report), *words], input=stdin, env=env, stdout=subprocess.DEVNULL, check=True, timeout=120
+        [native("measure"), str(report), *words],
+        input=stdin,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=120,
     )
     cpu, elapsed, resident = report.read_text().split()
     return Used(float(cpu), float(elapsed), int(resident) << 10)

@@ -20,7 +20,9 @@ def figures() -> list[Figure]:
         job = host.agent.submit("idle", "exec sleep 600")
         host.agent.running("idle")
         host.agent.call("attach", job="idle")  # makes sure of the view
-        pids = {name: eventually(lambda name=name: _pid(name, job["id"]), f"a {name} lives") for name in ("runner", "view")}
+        pids = {
+            name: eventually(lambda name=name: _pid(name, job["id"]), f"a {name} lives") for name in ("runner", "view")
+        }
         time.sleep(8)
         before = {name: _cpu(pid) for name, pid in pids.items()}
         time.sleep(SECONDS)

@@ -80,4 +80,6 @@ def _late(delays: list[float]) -> float:
 
 def _figure(what: str, delays: list[float], tail: str) -> Figure:
     within = sum(delay <= LIMIT for delay in delays) / LINES
-    return Figure(what, _summary(delays), f"tail -f: {tail}", f"{within:.1%} in time", "99 % <= 50 ms", _late(delays) <= LIMIT)
+    return Figure(
+        what, _summary(delays), f"tail -f: {tail}", f"{within:.1%} in time", "99 % <= 50 ms", _late(delays) <= LIMIT
+    )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-from tests.support.agent import eventually
+from tests.support.agent import Agent, eventually
 
 from .figures import Figure, mb
-from .harness import HERE, PYTHON, World, world
+from .harness import HERE, PYTHON, world
 
 CLOSE = 0.10
 
@@ -24,21 +24,58 @@ def figures() -> list[Figure]:
     found = []
     for name, env in (("cgroup", {}), ("no cgroup", {"ORCH_NO_CGROUP": "1"})):
         with world(**env) as host:
-            found.append(_memory(host, f"200 MB shared by 8 children with 10 MB each ({name})", "family", "200", "8", "10"))
-            found.append(_peak(host, f"the peak of 200 MB shared, alone, by 1, then by 9 ({name})"))
-            found.append(_memory(host, f"200 MB and a storm of short children ({name})", "storm", "200", "8"))
-            found.append(_processor(host, name))
+            family, storm = steady(host.agent, "family", "200", "8", "10"), steady(host.agent, "storm", "200", "12")
+            found += [
+                _memory(f"200 MB shared by 8 children with 10 MB each ({name})", family),
+                _memory(f"200 MB and a storm of short children ({name})", storm),
+                _memory(f"the peak of 200 MB shared by none, 1, then 9 children ({name})", crowd_peak(host.agent)),
+                _processor(f"processor time, children waited for and not ({name})", processor(host.agent)),
+            ]
     return found
 
 
-def start(host: World, program: str, *words: str) -> tuple[str, int]:
-    """A job that has said ``ready``; its name and its first process."""
-    host.agent.submit(program, "exec " + shlex.join([PYTHON, str(HERE / "jobs" / f"{program}.py"), *words]))
-    eventually(lambda: b"ready" in host.agent.log(program), f"{program} is ready")
-    job_id = host.agent.show(program)["job"]["id"]
-    runner = host.agent.runner(job_id)
-    children = Path(f"/proc/{runner}/task/{runner}/children").read_text().split()
-    return program, int(children[0])
+def steady(agent: Agent, program: str, *words: str) -> tuple[float, float]:
+    """What is said of a job's memory and what the kernel says, in bytes: medians of some looks."""
+    root = start(agent, program, *words)
+    time.sleep(2)  # what is said may be that old
+    said, true = [], []
+    for _ in range(8):
+        said.append(agent.show(program)["job"]["mem_bytes"])
+        true.append(exact(root))
+        time.sleep(0.3)
+    agent.call("cancel", jobs=[program], grace=0)
+    return median(said), median(true)
+
+
+def crowd_peak(agent: Agent) -> tuple[float, float]:
+    """The peak that is said and the true one: a moment of confusion would stay in it for ever."""
+    root = start(agent, "crowd")
+    true = exact(root)
+    said = agent.show("crowd")["job"]["mem_peak_bytes"]
+    agent.call("cancel", jobs=["crowd"], grace=0)
+    return said, true
+
+
+def processor(agent: Agent) -> tuple[float, float]:
+    """Seconds that are said, and those that the processes themselves learned from the kernel."""
+    reports = agent.home / "reports"
+    reports.mkdir()
+    job = agent.finished("burner", _command("burner", str(reports)))
+    times = [float(path.read_text()) for path in reports.iterdir()]
+    assert len(times) == 6, times
+    return job["cpu_seconds"], sum(times)
+
+
+def _command(program: str, *words: str) -> str:
+    return "exec " + shlex.join([PYTHON, str(HERE / "jobs" / f"{program}.py"), *words])
+
+
+def start(agent: Agent, program: str, *words: str) -> int:
+    """A job that has said ``ready``; its first process."""
+    job = agent.submit(program, _command(program, *words))
+    eventually(lambda: b"ready" in agent.log(program), f"{program} is ready")
+    runner = agent.runner(job["id"])
+    return int(Path(f"/proc/{runner}/task/{runner}/children").read_text().split()[0])
 
 
 def exact(root: int) -> int:
@@ -53,18 +90,22 @@ def exact(root: int) -> int:
             pids += fresh
             for pid in fresh:
                 _signal(pid, signal.SIGSTOP)
-            eventually(lambda: all(map(_stands_still, pids)), "the tree stands still")
+            eventually(partial(_stand_still, pids), "the tree stands still")
         return sum(map(_share, pids))
     finally:
         for pid in pids:
             _signal(pid, signal.SIGCONT)
 
 
-def _stands_still(pid: int) -> bool:
+def _stand_still(pids: list[int]) -> bool:
+    return all(_state(pid) in "TtZX" for pid in pids)
+
+
+def _state(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TtZX"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return True
+        return "X"
 
 
 def _share(pid: int) -> int:
@@ -94,48 +135,15 @@ def _tree(root: int) -> Iterator[int]:
             yield from _tree(int(child))
 
 
-def _said(host: World, name: str, key: str) -> int:
-    size: int = host.agent.show(name)["job"][key]
-    return size
+def _memory(what: str, figures: tuple[float, float]) -> Figure:
+    said, true = figures
+    return Figure(what, mb(said), f"kernel: {mb(true)}", *_verdict(said / true))
 
 
-def _memory(host: World, what: str, program: str, *words: str) -> Figure:
-    name, root = start(host, program, *words)
-    time.sleep(2)  # what is said may be that old
-    pairs = []
-    for _ in range(8):
-        pairs.append((_said(host, name, "mem_bytes"), exact(root)))
-        time.sleep(0.5)
-    host.agent.call("cancel", jobs=[name], grace=0)
-    return _figure(what, median(said for said, _ in pairs), median(true for _, true in pairs))
+def _processor(what: str, figures: tuple[float, float]) -> Figure:
+    said, true = figures
+    return Figure(what, f"{said:.2f} s", f"getrusage: {true:.2f} s", *_verdict(said / true))
 
 
-def _peak(host: World, what: str) -> Figure:
-    """One child for a while, then eight at once: no moment of confusion may stay in the peak for ever."""
-    name, root = start(host, "crowd")
-    time.sleep(2)
-    true = exact(root)
-    said = _said(host, name, "mem_peak_bytes")
-    host.agent.call("cancel", jobs=[name], grace=0)
-    return _figure(what, said, true)
-
-
-def _processor(host: World, name: str) -> Figure:
-    with tempfile.TemporaryDirectory(dir=host.home) as reports:
-        job = host.agent.finished("burner", "exec " + shlex.join([PYTHON, str(HERE / "jobs" / "burner.py"), reports]))
-        true = sum(float(path.read_text()) for path in Path(reports).iterdir())
-        assert len(os.listdir(reports)) == 6, os.listdir(reports)
-    ratio = job["cpu_seconds"] / true
-    return Figure(
-        f"processor time, children waited for and not ({name})",
-        f"{job['cpu_seconds']:.2f} s",
-        f"getrusage of each: {true:.2f} s",
-        f"{ratio:.1%}",
-        "within 10 %",
-        abs(ratio - 1) <= CLOSE,
-    )
-
-
-def _figure(what: str, said: float, true: float) -> Figure:
-    ratio = said / true
-    return Figure(what, mb(said), f"kernel: {mb(true)}", f"{ratio:.1%}", "within 10 %", abs(ratio - 1) <= CLOSE)
+def _verdict(ratio: float) -> tuple[str, str, bool]:
+    return f"{ratio:.1%}", "within 10 %", abs(ratio - 1) <= CLOSE

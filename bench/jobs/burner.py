@@ -10,18 +10,21 @@ import time
 
 
 def burn(seconds: float) -> None:
+    """Use the processor for so long."""
     began = time.process_time()
     while time.process_time() - began < seconds:
         pass
 
 
 def tell(name: str) -> None:
+    """Write down what this process has used."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     with open(os.path.join(sys.argv[1], name), "w") as file:
         file.write(str(used.ru_utime + used.ru_stime))
 
 
 def child(name: str, seconds: float, detached: bool) -> int:
+    """Burn in a child, or in a grandchild that leaves the session; the child's pid."""
     pid = os.fork()
     if pid == 0:
         if detached:

@@ -17,13 +17,15 @@ from typing import Any
 
 import pytest
 
+from tests.faults.programs import path_without
 from tests.support.agent import Agent, Refused, eventually
 
 SCREEN = """
 import os, signal, sys, time
 def draw(*_):
     rows, columns = os.get_terminal_size().lines, os.get_terminal_size().columns
-    os.write(1, b"\\x1b[2J\\x1b[H\\x1b[7mtop bar\\x1b[0m\\x1b[5;3Hmiddle %dx%d\\x1b[%d;1Hbottom" % (rows, columns, rows))
+    text = b"\\x1b[2J\\x1b[H\\x1b[7mtop bar\\x1b[0m\\x1b[5;3Hmiddle %dx%d\\x1b[%d;1Hbottom"
+    os.write(1, text % (rows, columns, rows))
 signal.signal(signal.SIGWINCH, draw)
 os.write(1, b"before\\r\\n\\x1b[?1049h")
 draw()
@@ -91,11 +93,15 @@ def screen(agent: Agent, session: str, *flags: str) -> str:
 
 
 def shows(agent: Agent, session: str, text: str, *flags: str) -> str:
-    return eventually(lambda: (seen := screen(agent, session, *flags)) and text in seen and seen, f"{text!r} in {session}")
+    return eventually(
+        lambda: (seen := screen(agent, session, *flags)) and text in seen and seen, f"{text!r} in {session}"
+    )
 
 
 def view_of(agent: Agent, session: str) -> int:
-    return int(eventually(lambda: agent.tmux("list-panes", "-t", f"={session}:", "-F", "#{pane_pid}").strip(), "a pane"))
+    return int(
+        eventually(lambda: agent.tmux("list-panes", "-t", f"={session}:", "-F", "#{pane_pid}").strip(), "a pane")
+    )
 
 
 def test_the_very_first_job_has_its_view(agent: Agent) -> None:
@@ -151,18 +157,28 @@ def test_quit_and_stop_keys_are_the_terminals(agent: Agent) -> None:
 
 
 def test_send_types_a_line(agent: Agent) -> None:
-    agent.submit("listen", "while read -r line; do echo \"<$line>\"; [ \"$line\" = end ] && exit 6; done")
+    agent.submit("listen", 'while read -r line; do echo "<$line>"; [ "$line" = end ] && exit 6; done')
     agent.running("listen")
     for text in ("plain", "two  blanks", "quotes ' \" $HOME `x` \\", "emoji 🦉", "\udcff", "-n", "", "a\nb", "end"):
         agent.call("send", job="listen", text=text)
     assert agent.wait("listen")["exit_code"] == 6
     log = agent.log("listen")
-    for wanted in (b"<plain>", b"<two  blanks>", b"<quotes ' \" $HOME `x` \\>", "<emoji 🦉>".encode(), b"<\xff>", b"<-n>", b"<>", b"<a>", b"<b>"):
+    for wanted in (
+        b"<plain>",
+        b"<two  blanks>",
+        b"<quotes ' \" $HOME `x` \\>",
+        "<emoji 🦉>".encode(),
+        b"<\xff>",
+        b"<-n>",
+        b"<>",
+        b"<a>",
+        b"<b>",
+    ):
         assert wanted in log, wanted
 
 
 def test_send_without_tmux_or_views(agent: Agent) -> None:
-    agent.submit("listen", "read -r line; echo \"<$line>\"")
+    agent.submit("listen", 'read -r line; echo "<$line>"')
     agent.running("listen")
     agent.tmux("kill-server")
     agent.call("send", job="listen", text="hello")
@@ -218,7 +234,7 @@ def test_the_window_follows_whoever_came_last(agent: Agent, attach: Any) -> None
 
 
 def test_two_people_look_and_type(agent: Agent, attach: Any) -> None:
-    agent.submit("both", "stty -echo; echo ready; while read -r line; do echo \"heard $line\"; done")
+    agent.submit("both", 'stty -echo; echo ready; while read -r line; do echo "heard $line"; done')
     one, two = attach("both"), attach("both")
     one.sees(b"ready")
     two.sees(b"ready")
@@ -276,7 +292,8 @@ def test_a_program_that_left_the_full_screen_is_shown_as_text(agent: Agent) -> N
 def test_colour_and_progress_bars_live(agent: Agent) -> None:
     agent.submit(
         "bar",
-        "printf '\\e[1;32mgreen\\e[0m plain\\n'; for n in 1 2 3; do printf '\\r\\e[K%d0 %%' $n; sleep 0.02; done; read x",
+        "printf '\\e[1;32mgreen\\e[0m plain\\n'; "
+        "for n in 1 2 3; do printf '\\r\\e[K%d0 %%' $n; sleep 0.02; done; read x",
     )
     agent.call("attach", job="bar")
     seen = shows(agent, "bar", "30 %", "-e")
@@ -312,14 +329,19 @@ def test_the_job_and_its_log_do_not_notice_that_tmux_dies(agent: Agent) -> None:
 
 
 def test_a_stopped_view_does_not_slow_the_job(agent: Agent) -> None:
-    agent.submit("fast", "echo ready; until [ -e go ]; do sleep 0.02; done; head -c 20000000 /dev/zero | tr '\\0' x; echo done; read")
+    agent.submit(
+        "fast",
+        "echo ready; until [ -e go ]; do sleep 0.02; done; head -c 20000000 /dev/zero | tr '\\0' x; echo done; read",
+    )
     agent.call("attach", job="fast")
     shows(agent, "fast", "ready")
     view = view_of(agent, "fast")
     os.kill(view, signal.SIGSTOP)
     try:
         (agent.home / "go").touch()
-        eventually(lambda: agent.log("fast", tail=1).endswith(b"done\r\n"), "all is written while the view stands still", 20)
+        eventually(
+            lambda: agent.log("fast", tail=1).endswith(b"done\r\n"), "all is written while the view stands still", 20
+        )
         assert Path(agent.show("fast")["job"]["log_path"]).stat().st_size == 7 + 20_000_006
     finally:
         os.kill(view, signal.SIGCONT)
@@ -374,21 +396,13 @@ def test_what_has_ended_cannot_be_attached(agent: Agent) -> None:
 @pytest.fixture
 def no_tmux(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PATH with every program of this machine but tmux."""
-    farm = home / "programs"
-    farm.mkdir()
-    for directory in reversed(os.environ["PATH"].split(os.pathsep)):
-        for entry in Path(directory).iterdir() if Path(directory).is_dir() else ():
-            link = farm / entry.name
-            if entry.name != "tmux":
-                link.unlink(missing_ok=True)
-                link.symlink_to(entry)
-    monkeypatch.setenv("PATH", str(farm))
+    monkeypatch.setenv("PATH", path_without("tmux", home / "programs"))
     assert shutil.which("tmux") is None
 
 
 def test_without_tmux_all_but_attach_works(no_tmux: None, home: Path) -> None:
     bare = Agent(home)
-    bare.submit("bare", "echo hello; read x; echo \"<$x>\"; exit 4")
+    bare.submit("bare", 'echo hello; read x; echo "<$x>"; exit 4')
     bare.running("bare")
     eventually(lambda: b"hello" in bare.log("bare"), "it logs")
     with pytest.raises(Refused, match="attach needs tmux") as refused:
@@ -451,5 +465,3 @@ def test_nothing_of_the_caller_s_terminal_reaches_the_job(agent: Agent, monkeypa
     lines = agent.log("env").decode().split("\r\n")
     assert lines[0].startswith("/dev/pts/")
     assert lines[1:3] == ["30 120", "0"]
-
-

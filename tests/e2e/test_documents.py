@@ -116,7 +116,11 @@ def test_rerun(orch: Orch) -> None:
 )
 def test_errors(orch: Orch, words: list[str], status: int, kind: str) -> None:
     done = orch(*words, "--json")
-    assert (done.status, list(json.loads(done.err)), list(done.error)) == (status, ["error"], ["kind", "message", "hint"])
+    assert (done.status, list(json.loads(done.err)), list(done.error)) == (
+        status,
+        ["error"],
+        ["kind", "message", "hint"],
+    )
     assert all(isinstance(value, str) for value in done.error.values())
     assert (done.error["kind"], bool(done.error["message"])) == (kind, True)
     plain = orch(*words)

@@ -13,11 +13,11 @@ from orch_agent.model import NAME_RULE
 from tests.support.agent import Agent
 from tests.support.cli import Orch
 
-ODD = (
-    ["", " ", "  two  ", "a b", "it's", 'a "b"', "$HOME", "`id`", "$(id)", "\\", "\\n", "*", "?", "[a]", "~", "!", "#"]
-    + ["a;b", "a&b", "a|b", "a>b", "<a", "(a)", "{a,b}", "new\nline", "\ttab", "\r", "\x1b[31m", "\x7f", "%s", "=", "--"]
-    + ["-n", "--json", "--help", "é", "日本", "🦉", "\u202e", "a" * 5000]
-)
+ODD = [
+    *["", " ", "  two  ", "a b", "new\nline", "\ttab", "\r", "\x1b[31m", "\x7f", "\u202e", "a" * 5000],
+    *["it's", 'a "b"', "$HOME", "`id`", "$(id)", "\\", "\\n", "*", "?", "[a]", "~", "!", "#", "%s", "="],
+    *["a;b", "a&b", "a|b", "a>b", "<a", "(a)", "{a,b}", "--", "-n", "--json", "--help", "é", "日本", "🦉"],
+]
 
 
 def test_one_line_and_at_once(orch: Orch, agent: Agent) -> None:
@@ -149,7 +149,8 @@ def test_the_same_id_is_the_same_job(orch: Orch) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["once", "echo other"], ["twice", "echo one"], ["once", "echo one", "--env", "A=1"], ["once", "--", "echo"]]
+    "words",
+    [["once", "echo other"], ["twice", "echo one"], ["once", "echo one", "--env", "A=1"], ["once", "--", "echo"]],
 )
 def test_the_same_id_for_something_else(orch: Orch, words: list[str]) -> None:
     orch("run", "once", "--id", "key-1", "echo one", "--wait")

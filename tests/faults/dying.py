@@ -7,16 +7,18 @@ so every state that a crash can leave behind is visited once, without a race.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.agent import Agent, eventually
 
-_ENTRY = '''
+_ENTRY = """
 import os, signal, sys
 from orch_agent.__main__ import main
 
 VERB, AT, PLACE, WHO, TRACE = (os.environ.get("DIE_" + key, "") for key in ("VERB", "AT", "IN", "WHO", "TRACE"))
+HOW = int(os.environ.get("DIE_HOW") or signal.SIGKILL)
 MAIN = os.getpid()
 SYSTEM = {
     "mkdir", "open", "close", "write", "pwrite", "rename", "replace", "unlink", "symlink", "fork", "waitpid", "setsid",
@@ -28,7 +30,7 @@ seen = 0
 def count(frame, event, function):
     global seen
     if event == "call" and PLACE and frame.f_code.co_name == PLACE and (os.getpid() == MAIN):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), HOW)
     if event != "c_call" or function.__name__ not in SYSTEM or frame.f_code is count.__code__:
         return
     if "orch_agent" not in frame.f_code.co_filename and function.__name__ not in ("fork_exec", "execve"):
@@ -41,14 +43,14 @@ def count(frame, event, function):
             out.write("%s %d %s:%s\\n" % (role, seen, frame.f_code.co_name, function.__name__))
         sys.setprofile(count)
     if seen == int(AT or 0) and role == WHO:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), HOW)
 
 if len(sys.argv) > 1 and sys.argv[1] == VERB:
     with open(os.environ["DIE_PID"], "w") as out:
         out.write(str(MAIN))
     sys.setprofile(count)
 main()
-'''
+"""
 
 
 class Step(NamedTuple):
@@ -79,6 +81,21 @@ class Dying:
         """From now on ``verb`` dies there."""
         self._pid.unlink(missing_ok=True)
         self._set(verb, at=at, who=who, place=place)
+
+    def halt(self, verb: str, place: str) -> None:
+        """From now on ``verb`` stops there, until it is continued."""
+        self.die(verb, place=place)
+        self.agent.env["DIE_HOW"] = str(int(signal.SIGSTOP))
+
+    def halted(self) -> int:
+        """The pid of the process that has stopped; waits for it."""
+
+        def look() -> int:
+            pid = self._pid.read_text() if self._pid.exists() else ""
+            stopped = pid and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+            return int(pid) if stopped else 0
+
+        return eventually(look, "it has stopped")
 
     def live(self) -> None:
         """From now on nothing dies."""

@@ -18,7 +18,9 @@ def _as_root(*words: str) -> None:
 def tmpfs(where: Path, size: str) -> Iterator[Path]:
     """An empty file system of ``size`` bytes at ``where``."""
     where.mkdir()
-    _as_root("mount", "-t", "tmpfs", "-o", f"size={size},mode=700,uid={os.getuid()},gid={os.getgid()}", "tmpfs", str(where))
+    _as_root(
+        "mount", "-t", "tmpfs", "-o", f"size={size},mode=700,uid={os.getuid()},gid={os.getgid()}", "tmpfs", str(where)
+    )
     try:
         yield where
     finally:

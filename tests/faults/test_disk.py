@@ -121,7 +121,11 @@ def test_the_log_says_where_bytes_are_missing(agent: Agent, small: Path) -> None
     whole = b"begin\r\n" + b"".join(b"%098d\r\n" % n for n in range(50000)) + b"end\r\n"
     if note:
         head, tail = log[: note.start()], log[note.end() :]
-        assert whole.startswith(head) and whole.endswith(tail) and int(note[1]) == lost == len(whole) - len(head) - len(tail)
+        assert (
+            whole.startswith(head)
+            and whole.endswith(tail)
+            and int(note[1]) == lost == len(whole) - len(head) - len(tail)
+        )
     else:
         assert whole.startswith(log) and lost == len(whole) - len(log)
 
@@ -158,7 +162,9 @@ def test_an_orphan_on_a_full_disk_ends(agent: Agent, small: Path) -> None:
     filler = fill(small)
     os.kill(agent.runner(job["id"]), signal.SIGKILL)
     (agent.home / "go").touch()
-    eventually(lambda: agent.show("orphan")["job"]["state"] == "NODE_FAIL", "its end is seen though it cannot be written")
+    eventually(
+        lambda: agent.show("orphan")["job"]["state"] == "NODE_FAIL", "its end is seen though it cannot be written"
+    )
     filler.unlink()
     assert agent.wait("orphan")["state"] == "NODE_FAIL"
 
@@ -170,12 +176,22 @@ def test_a_long_command_on_a_full_disk_is_no_riddle(agent: Agent, small: Path) -
     with filler.open("r+b") as file:
         file.truncate(filler.stat().st_size - 320_000)  # for the ledger's row, not for the file
     try:
-        job = agent.finished("long", ": " + "x" * 180_000)
+        agent.submit("long", ": " + "x" * 180_000)
     except Refused as refused:
         assert "full" in str(refused)
-    else:
-        told = agent.log("long") + (agent.show("long")["why"] or "").encode()
-        assert job["exit_code"] == 0 or b"No space" in told or b"full" in told, told
+        return
+
+    def told() -> bool:
+        answer = agent.show("long")
+        said = [answer["job"]["reason"], answer["why"], answer["log_tail"]]
+        return answer["job"]["state"] == "COMPLETED" or any(
+            one and ("full" in one or "No space" in one) for one in said
+        )
+
+    eventually(told, "it runs, or says what it lacks", 10)
+    filler.unlink()
+    job = agent.wait("long")
+    assert job["exit_code"] == 0 or b"No space" in agent.log("long") + (agent.show("long")["why"] or "").encode()
 
 
 # A home that may not be written
@@ -193,7 +209,7 @@ def test_a_read_only_home_is_refused_in_words(agent: Agent) -> None:
 def test_a_home_that_became_read_only(agent: Agent) -> None:
     agent.finished("x", "echo kept")
     with mounts.read_only(agent.home):
-        with pytest.raises(Refused, match="read-?only|readonly|unable to open") as refused:
+        with pytest.raises(Refused, match=str(agent.root)) as refused:
             agent.submit("x", "true")
         assert "ORCH_HOME" in refused.value.hint
         for verb, request in (("status", {}), ("show", {"job": "x"})):
@@ -201,7 +217,9 @@ def test_a_home_that_became_read_only(agent: Agent) -> None:
             assert err == b"" and (status == 0 or b'"kind":"host"' in out), (verb, out, err)
 
 
-def test_a_read_only_home_and_orch_home_elsewhere(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_home_and_orch_home_elsewhere(
+    agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     elsewhere = tmp_path / "else where"
     with mounts.read_only(agent.home):
         monkeypatch.setenv("ORCH_HOME", str(elsewhere))
@@ -303,7 +321,10 @@ def test_a_ledger_that_breaks_while_a_job_runs(agent: Agent) -> None:
     eventually(lambda: agent._find(f"runner\0{job['id']}") is None, "its runner has ended")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"ended_at": 1}', '{"ended_at": "x", "state": "COMPLETED"}', "[]", "null", "\0" * 100])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "nonsense", '{"ended_at": 1}', '{"ended_at": "x", "state": "COMPLETED"}', "[]", "null", "\0" * 100],
+)
 def test_a_damaged_result_file_is_no_result(agent: Agent, text: str) -> None:
     job = agent.submit("x", "exec sleep 300")
     agent.running("x")
@@ -350,7 +371,9 @@ def test_a_ledger_of_every_released_version_loads(agent: Agent, version: int) ->
     assert agent.show("told-to-end")["job"]["state"] == "NODE_FAIL"
     assert agent.wait("to-start")["state"] == "COMPLETED"
     assert agent.finished("was-failed", "true")["run"] == 3
-    assert agent.call("submit", id="v1-completed", spec={"name": "was-completed", "command": "true"})["created"] is False
+    assert (
+        agent.call("submit", id="v1-completed", spec={"name": "was-completed", "command": "true"})["created"] is False
+    )
     with sqlite3.connect(agent.root / "ledger.db") as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
@@ -402,7 +425,9 @@ def test_every_verb_under_another_clock(agent: Agent, shift: str) -> None:
     agent.submit("x", "echo on; read; echo off")
     agent.running("x")
 
-    library = subprocess.run(["faketime", "0", "sh", "-c", "echo $LD_PRELOAD"], stdout=-1, check=True).stdout.decode().strip()
+    library = (
+        subprocess.run(["faketime", "0", "sh", "-c", "echo $LD_PRELOAD"], stdout=-1, check=True).stdout.decode().strip()
+    )
 
     def shifted(verb: str, **request: Any) -> dict[str, Any]:
         # The wrapper's shared memory ends with the wrapper, and a job that goes on would miss it: only its library.
@@ -419,7 +444,7 @@ def test_every_verb_under_another_clock(agent: Agent, shift: str) -> None:
     shifted("send", job="x", text="")
     assert agent.wait("x")["state"] == "COMPLETED"
     assert shifted("cancel", jobs=["x"], grace=0)["jobs"][0]["state"] == "COMPLETED"
-    other = shifted("submit", id="other", spec={"name": "x", "command": "sleep 300"})
+    other = shifted("submit", id="other", spec={"name": "x", "command": "sleep 300", "env": {"LD_PRELOAD": ""}})
     assert other["job"]["run"] == 2
     agent.running("x")
     assert agent.call("cancel", jobs=["x"], grace=0)["jobs"][0]["state"] == "CANCELLED"
@@ -437,5 +462,3 @@ def test_since_is_no_trap_when_the_clock_jumps(agent: Agent) -> None:
     for since, wanted in ((0, b"aaaa"), (1500, b"bbbb"), (2500, b"bbbb"), (4000, b"bbbb"), (5000, b"bbbb")):
         assert agent.log("x", since=since).startswith(wanted)
     assert agent.log("x", since=6000) == b""
-
-

@@ -17,7 +17,7 @@ from orch_agent.model import NAME_RULE, JobSpec
 from tests.support.agent import Agent, Refused
 
 LINES = {
-    "quotes": ("echo \"it's\" 'a \"b\"' \\\"c\\\" $'d\\'e'", b"it's a \"b\" \"c\" d'e\n"),
+    "quotes": ("echo \"it's\" 'a \"b\"' \\\"c\\\" $'d\\'e'", b'it\'s a "b" "c" d\'e\n'),
     "newlines": ("echo one\necho two\n\n\necho three", b"one\ntwo\nthree\n"),
     "carriage return": ("printf '%s' 'a\rb'", b"a\rb"),
     "dollar": ('A=x; echo "$A" $((1+1)) \'$A\' "${A}y" $$ | sed "s/[0-9]*$//"', b"x 2 $A xy \n"),
@@ -49,7 +49,7 @@ def test_a_command_runs_as_it_was_written(agent: Agent, what: str, tty: bool) ->
 
 @pytest.mark.parametrize("size", [99_900, 100_000, 131_072, 200_000, 3_000_000])
 def test_a_very_long_command(agent: Agent, size: int) -> None:
-    tail = "'; echo \"$#,$x\""
+    tail = '\'; echo "$#,$x"'
     command = "x=1; set -- '" + "é" * ((size - len(tail) - 14) // 2) + tail
     job = agent.finished("long", command)
     assert (job["state"], agent.log("long")) == ("COMPLETED", b"1,1\r\n")
@@ -58,7 +58,7 @@ def test_a_very_long_command(agent: Agent, size: int) -> None:
 
 def test_what_a_long_command_sees_of_itself(agent: Agent) -> None:
     """Its length is no business of the command: $0, its arguments and `return` are as in a short one."""
-    probe = "\necho \"$0|$#|${BASH_SOURCE[0]-}\"; return 3 2>/dev/null; exit 4"
+    probe = '\necho "$0|$#|${BASH_SOURCE[0]-}"; return 3 2>/dev/null; exit 4'
     short, long = agent.finished("short", ":" + probe), agent.finished("long", ": " + "x" * 150_000 + probe)
     assert agent.log("long") == agent.log("short")
     assert long["exit_code"] == short["exit_code"]
@@ -181,7 +181,9 @@ def test_a_malformed_request_is_refused(agent: Agent, verb: str, request_: dict[
     assert refused.value.kind in ("usage", "refused")
 
 
-@pytest.mark.parametrize("where", [{"offset": -5}, {"offset": 1 << 70}, {"tail": -1}, {"tail": 0}, {"since": -1e30}, {"since": 1e30}])
+@pytest.mark.parametrize(
+    "where", [{"offset": -5}, {"offset": 1 << 70}, {"tail": -1}, {"tail": 0}, {"since": -1e30}, {"since": 1e30}]
+)
 def test_places_beyond_the_log_are_its_ends(agent: Agent, where: dict[str, Any]) -> None:
     agent.finished("x", "echo said", tty=False)
     assert agent.log("x", **where) in (b"said\n", b"")
@@ -266,7 +268,8 @@ def test_the_message_itself_is_malformed(agent: Agent) -> None:
 
 
 anything = st.text(
-    st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+    | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
     max_size=60,
 )
 

@@ -230,7 +230,8 @@ def test_an_orphan_is_adopted_and_ends_truly(agent: Agent, groups: None, tty: bo
 
 
 def test_the_memory_of_an_orphan_is_still_shown(agent: Agent, groups: None) -> None:
-    program = "import time; x = bytearray(30 << 20); print('on', flush=True); time.sleep(1); y = bytearray(60 << 20); time.sleep(300)"
+    program = "import time; x = bytearray(30 << 20); print('on', flush=True); time.sleep(1); "
+    program += "y = bytearray(60 << 20); time.sleep(300)"
     job = orphan(agent, "job", f'exec python3 -c "{program}"', tty=False)
     adopter(agent, job)
     eventually(lambda: agent.running("job")["mem_bytes"] > 85 << 20, "what it took after its runner's death is seen")
@@ -280,7 +281,7 @@ def test_attach_and_send_say_that_the_terminal_is_gone(agent: Agent) -> None:
     job = orphan(agent, "job", DEAF + "echo on; while :; do sleep 0.1; done")
     adopter(agent, job)
     for verb, more in (("attach", {}), ("send", {"text": "x"})):
-        with pytest.raises(Refused, match="the terminal of job.1 is gone: its runner was killed"):
+        with pytest.raises(Refused, match=r"the terminal of job\.1 is gone: its runner was killed"):
             agent.call(verb, job="job", **more)
 
 
@@ -308,7 +309,9 @@ def test_a_runner_killed_during_cancel(agent: Agent, groups: None) -> None:
         assert cancel.wait(20) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGPIPE])
+@pytest.mark.parametrize(
+    "number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGPIPE]
+)
 def test_no_other_signal_ends_the_runner(agent: Agent, number: int) -> None:
     job = agent.submit("job", "echo on; until [ -e go ]; do sleep 0.02; done; exit 9")
     eventually(lambda: b"on" in agent.log("job"), "the job is on")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.faults.dying import Dying
+from tests.faults.programs import path_without
 from tests.support.agent import Agent, Refused, eventually
 
 
@@ -37,14 +40,7 @@ def begun(agent: Agent) -> list[str]:
 def viewless(agent: Agent) -> Agent:
     """Views have no part in these races and take time: tmux is not to be had."""
     agent.finished("x", "true")
-    programs = agent.home / "programs"
-    programs.mkdir()
-    for directory in reversed(os.environ["PATH"].split(os.pathsep)):
-        for entry in Path(directory).iterdir() if Path(directory).is_dir() else ():
-            if entry.name != "tmux":
-                (programs / entry.name).unlink(missing_ok=True)
-                (programs / entry.name).symlink_to(entry)
-    agent.env = {"PATH": str(programs)}
+    agent.env = {"PATH": path_without("tmux", agent.home / "programs")}
     return agent
 
 
@@ -67,7 +63,10 @@ def test_the_same_name_from_two_clients_a_hundred_times(viewless: Agent) -> None
 def test_the_same_submission_from_ten_clients_at_once(viewless: Agent) -> None:
     agent = viewless
     for turn in range(5):
-        request = {"id": f"one-{turn}", "spec": {"name": f"job{turn}", "command": "echo $ORCH_JOB_ID >> ran; echo said"}}
+        request = {
+            "id": f"one-{turn}",
+            "spec": {"name": f"job{turn}", "command": "echo $ORCH_JOB_ID >> ran; echo said"},
+        }
         answers = together(agent, "submit", [request] * 10)
         assert sorted(answer["created"] for answer in answers) == [False] * 9 + [True]
         assert {(answer["job"]["id"], answer["job"]["run"]) for answer in answers} == {(f"one-{turn}", 1)}
@@ -109,6 +108,31 @@ def _runners(agent: Agent, key: str) -> list[int]:
             continue
     # A child that waits at its gate looks like its runner until it becomes the job.
     return [pid for pid, parent in found if parent not in [other for other, _ in found]]
+
+
+@pytest.mark.parametrize("obstacle", ["result.json.room", "times"])
+def test_a_loser_that_fails_does_not_end_the_winner(agent: Agent, obstacle: str) -> None:
+    """Two runners; one starts the job, the other cannot even begin: the job goes on."""
+    agent.finished("x", "true")
+    dying = Dying(agent)
+    dying.halt("runner", place="_try")
+    agent.submit("two", "echo on; until [ -e go ]; do sleep 0.02; done; exit 5", "two")
+    loser = dying.halted()
+    dying.live()
+    try:
+        agent.submit("two", "echo on; until [ -e go ]; do sleep 0.02; done; exit 5", "two")
+        eventually(lambda: b"on" in agent.log("two"), "the second runner has started the job")
+        path = agent.root / "jobs" / "two" / obstacle
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    finally:
+        os.kill(loser, signal.SIGCONT)
+    eventually(dying.is_gone, "the loser has gone")
+    assert agent.show("two")["job"]["state"] == "RUNNING"
+    path.rmdir()
+    (agent.home / "go").touch()
+    if obstacle == "times":
+        assert agent.wait("two")["exit_code"] == 5
 
 
 def test_one_key_with_two_commands_at_once(viewless: Agent) -> None:
@@ -169,9 +193,9 @@ def test_ten_adopters_for_one_orphan(viewless: Agent) -> None:
     answers = together(agent, "show", [{"job": "orphan"}] * 10)
     assert {answer["job"]["state"] for answer in answers} == {"RUNNING"}
     (agent.home / "go").touch()
-    ends = together(agent, "wait", [{"jobs": ["orphan"], "timeout": 30}] * 5)
-    assert {json.dumps(answer["jobs"]) for answer in ends} == {json.dumps([agent.show("orphan")["job"]])}
-    assert ends[0]["jobs"][0]["state"] == "NODE_FAIL"
+    end = agent.wait("orphan")
+    assert end["state"] == "NODE_FAIL"
+    assert all(answer["job"] == end for answer in together(agent, "show", [{"job": "orphan"}] * 5))
 
 
 def test_a_name_is_free_the_moment_its_job_is_over(viewless: Agent) -> None:

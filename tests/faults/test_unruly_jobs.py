@@ -22,7 +22,7 @@ DAEMONS = {
     "setsid twice, bare environment": "(setsid setsid env -i {ANYTHING} >/dev/null 2>&1 </dev/null &) &",
     "python": (
         "python3 -c 'import subprocess, sys; n = subprocess.DEVNULL;"
-        ' subprocess.Popen(sys.argv[1:], stdin=n, stdout=n, stderr=n, start_new_session=True, env={{}})\' {ANYTHING}'
+        " subprocess.Popen(sys.argv[1:], stdin=n, stdout=n, stderr=n, start_new_session=True, env={{}})' {ANYTHING}"
     ),
     "python, forked twice": (
         "python3 -c 'import os, sys\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
@@ -63,7 +63,8 @@ class Sleeper:
         self.pids = home / "pids"
         self.script = home / "sleeper.py"
         self.script.write_text(
-            f"import os, time\nwith open({str(self.pids)!r}, 'a') as f: f.write('%d\\n' % os.getpid())\ntime.sleep(300)\n"
+            f"import os, time\nwith open({str(self.pids)!r}, 'a') as f: f.write('%d\\n' % os.getpid())\n"
+            "time.sleep(300)\n"
         )
 
     def __str__(self) -> str:
@@ -181,8 +182,7 @@ def test_a_fork_storm_does_not_outrun_cancel(agent: Agent, home: Path, grace: in
     """Processes that live for a moment and leave a child each; they give up by themselves after a minute."""
     word = f"storm-{os.urandom(6).hex()}"
     (home / "storm.py").write_text(
-        TERM_IS_NOTHING
-        + "import os, sys\nend = time.time() + 60\nfor _ in range(8):\n    if os.fork() == 0: break\n"
+        TERM_IS_NOTHING + "import os, sys\nend = time.time() + 60\nfor _ in range(8):\n    if os.fork() == 0: break\n"
         "print('raging', flush=True)\n"
         "while time.time() < end:\n"
         "    if os.fork(): os._exit(0)\n"
@@ -246,7 +246,7 @@ def test_jobs_that_a_job_submits_outlive_it(agent: Agent, end: str) -> None:
     agent.submit("outer", command + ("; sleep 300" if end == "cancelled" else ""))
     agent.running("outer") if end == "cancelled" else agent.wait("outer")
     eventually(lambda: any(job["name"] == "inner" for job in agent.call("status")["jobs"]), "inner is accepted")
-    assert agent.running("inner")["pid" if False else "state"] == "RUNNING"
+    agent.running("inner")
     if end == "cancelled":
         agent.call("cancel", jobs=["outer"], grace=2)
     outer = agent.show("outer")["job"]
@@ -283,7 +283,8 @@ def test_ten_megabytes_on_one_line(agent: Agent, tty: bool) -> None:
 def test_the_last_bytes_before_the_end_are_kept(agent: Agent, last: str) -> None:
     """A burst, then the end at once, ten times: the end of a terminal is where bytes get lost."""
     (agent.home / "burst.py").write_text(
-        f"import os\ndata = b'x' * 60000 + {last.encode()!r}\nwhile data: data = data[os.write(1, data):]\nos._exit(7)\n"
+        f"import os\ndata = b'x' * 60000 + {last.encode()!r}\n"
+        "while data: data = data[os.write(1, data):]\nos._exit(7)\n"
     )
     for _ in range(10):
         job = agent.finished("burst", "exec python3 -S burst.py")

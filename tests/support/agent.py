@@ -48,7 +48,7 @@ _compiled_home = tempfile.TemporaryDirectory(prefix="orch-agents-", dir="/tmp")
 @functools.cache
 def _compiled(python: str) -> Path:
     """The agent as it arrives on a host: compiled. One for the whole run."""
-    directory = Path(_compiled_home.name) / f"agent-{os.path.basename(python)}"
+    directory = Path(_compiled_home.name) / f"agent{python.replace(os.sep, '-')}"
     shutil.copytree(SOURCES, directory / "orch_agent", ignore=shutil.ignore_patterns("__pycache__"))
     (directory / "__main__.py").write_text("from orch_agent.__main__ import main\nmain()\n")
     subprocess.run([python, "-m", "compileall", "-q", str(directory)], check=True)

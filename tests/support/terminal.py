@@ -1,4 +1,4 @@
-"""A real terminal with somebody in front of it: a tmux server of the test's own, apart from the one jobs are shown in."""
+"""A real terminal with somebody in front of it: a tmux server of the test's own, not the one that shows jobs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from tests.support.agent import eventually
 class Terminal:
     """One window. The program in it is run by ``sh``, which says how it ended and then stays."""
 
-    def __init__(self, home: Path, width: int = 100, height: int = 30) -> None:
+    def __init__(self, home: Path) -> None:
         self._tmux = ["tmux", "-f", "/dev/null", "-S", str(home / "terminal.sock")]
-        self._size = ["-x", str(width), "-y", str(height)]
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str] | None = None, width: int = 100, height: int = 30
+    ) -> None:
         """Begin a program."""
         changed = ["env", *(f"{key}={value}" for key, value in (env or {}).items())]
-        script = f"{join([*changed, *argv])}; echo \"[ended $?]\"; exec cat"
-        self._call("new-session", "-d", "-s", "window", *self._size, script)
+        script = f'{join([*changed, *argv])}; echo "[ended $?]"; exec cat'
+        self._call("new-session", "-d", "-s", "window", "-x", str(width), "-y", str(height), script)
 
     def _call(self, *words: str) -> str:
         done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, check=False, env=dict(os.environ))
