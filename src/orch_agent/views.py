@@ -23,9 +23,10 @@ from .joblog import JobLog
 
 HEADER = struct.Struct(">cI")
 SIZE = struct.Struct(">HH")
-RATE = 2 << 20
+RATE = 1 << 19
 """Bytes a second that one view is shown at most."""
 _BURST = 1 << 18
+_PIECE = 1 << 15
 _REPLAY = 1 << 16
 _SCAN = 1 << 20
 _FRAME_LIMIT = 1 << 20
@@ -99,6 +100,17 @@ class View:
         """Whether there is more to show it."""
         return bool(self.greeting) or (self.offset is not None and self.offset < log.size)
 
+    def _next(self, log: JobLog) -> bytes:
+        """What the rate allows of what it has not seen."""
+        assert self.offset is not None
+        amount = min(log.size - self.offset, _PIECE)
+        if amount <= 0 or amount > self._tokens:
+            return b""  # until there is enough for a large piece: each one wakes the view and its terminal
+        data = os.pread(log.fd, amount, self.offset)
+        if not data:
+            self.offset = log.size  # somebody cut the log short
+        return data
+
     def feed(self, log: JobLog) -> bool:
         """Send what the socket and the rate allow; whether more is left."""
         if self.offset is None:
@@ -108,8 +120,7 @@ class View:
         self._filled_at = now
         if log.size - self.offset > _BURST:
             self.offset = _line_start(log, log.size - _REPLAY)
-        amount = min(log.size - self.offset, int(self._tokens), 32768)
-        data = self.greeting or os.pread(log.fd, amount, self.offset) if amount > 0 or self.greeting else b""
+        data = self.greeting or self._next(log)
         try:
             sent = self.socket.send(data) if data else 0
         except BlockingIOError:
