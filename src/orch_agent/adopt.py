@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 
-from . import cgroup, files, layout, locks, request, tree, usage, wire
+from . import cgroup, files, layout, locks, procs, request, tree, usage, view, wire
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
 from .model import CANCELLED, NODE_FAIL, Ended, Result
@@ -34,24 +34,42 @@ def main(job_id: str) -> None:
         if record.ended_at is not None or written_end(job_id):
             locks.release(job_id)  # it ended while we were on our way, and our own file shall not stay
             return
+        if _has_runner(job_id):
+            return  # its lock was taken away, not its life
         locks.hold(layout.lock_file(job_id))
         _settle(ledger, record, _watch(record))
+
+
+def _has_runner(job_id: str) -> bool:
+    try:
+        os.chdir(layout.job_dir(job_id))
+    except OSError:
+        return False
+    runner = view.connect(patience=0)
+    if runner is not None:
+        runner.close()
+    return runner is not None
 
 
 def _watch(record: Record) -> Ended:
     """Sample the tree, end it if asked to, and return when it is gone."""
     group = cgroup.find(record.cgroup)
-    family = tree.Tree(record.id, record.pid or 0, group, None)
+    family = tree.Tree(record.id, (record.pid or 0, record.birth or ""), group, None)
     sampler = usage.Sampler(group)
     sampler.last = usage.read(layout.usage_file(record.id)) or sampler.last
-    fd = os.open(layout.usage_file(record.id), os.O_RDWR | os.O_CREAT, 0o600)
+    fd = usage.open_file(layout.usage_file(record.id))
+    cancelled = False
     ending = None
     members = family.members(thorough=True)
     while members:
         grace = request.read(record.id)
-        if grace is not None and ending is None:
-            ending = tree.Ending(family, grace)
-        if ending is not None:
+        cancelled = cancelled or grace is not None
+        if grace is None and not procs.is_same(family.root, record.birth or ""):
+            if record.spec.keep_children:
+                break
+            grace = tree.SURVIVORS_GRACE  # the command has exited: what it left behind ends with it
+        if grace is not None:
+            ending = ending or tree.Ending(family, grace)
             ending.step()
         usage.write(fd, sampler.sample(members.values(), None))
         time.sleep(tree.STEP if ending is not None else _LOOK)
@@ -59,13 +77,15 @@ def _watch(record: Record) -> Ended:
         members = family.members() or family.members(thorough=True)
     if group is not None:
         group.remove()
-    state, reason = (CANCELLED, "cancelled; ") if ending is not None else (NODE_FAIL, "")
+    state, reason = (CANCELLED, "cancelled; ") if cancelled else (NODE_FAIL, "")
     reason += "its runner was killed and the command ran on without it; its exit status is unknown"
     return Ended(time.time(), Result(state, None, None, reason, sampler.last.mem_peak_bytes, sampler.last.cpu_seconds))
 
 
 def _settle(ledger: Ledger, record: Record, end: Ended) -> None:
     try:
+        if written_end(record.id):
+            return  # its runner lived after all, and knows better
         files.write_whole(layout.result_file(record.id), wire.result_to_json(end.at, end.result))
         locks.release(record.id)
         ledger.settle(record.id, end)

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import time
-from typing import Optional
+from typing import Optional, Union
 
 from . import files, layout, request, terminal, views
 from .joblog import JobLog
@@ -21,6 +21,10 @@ _BEHIND = 0.02
 """Seconds after which a view that is behind is shown more."""
 _PLAIN_FILE = 0.1
 """Seconds between two looks at a log that the job writes itself, while somebody watches."""
+_SHUT = 0.5
+"""Seconds for which nobody is let in when there are no descriptors left."""
+_TYPED_LIMIT = 1 << 20
+"""Bytes that may wait to be typed; beyond, whoever types has to wait."""
 _REDRAW = 0.05
 """Seconds for which a full-screen program sees another size, so that it draws itself."""
 
@@ -40,7 +44,9 @@ class Audience:
         self._listener.bind(layout.SOCKET)
         self._listener.listen(64)
         self._listener.setblocking(False)
-        poll.register(self._listener.fileno(), select.POLLIN)
+        self._heard: dict[int, int] = {}
+        self._opens_at: Optional[float] = None
+        self._hear_from(self._listener, select.POLLIN)
 
     def attend(self, fd: int) -> Optional[float]:
         """Take in what has come at ``fd``, if it is ours; the grace of whoever asks for the job's end."""
@@ -54,29 +60,36 @@ class Audience:
         try:
             view = views.View(self._listener.accept()[0])
         except OSError:
-            return  # it went away, or we are out of descriptors: it will ask again
+            # It went away, or we are out of descriptors: then the door stays shut for a moment.
+            self._hear_from(self._listener, 0)
+            self._opens_at = time.monotonic() + _SHUT
+            return
         self._views[view.fileno()] = view
-        self._poll.register(view.fileno(), select.POLLIN)
+        self._hear_from(view, select.POLLIN)
+
+    def _hear_from(self, who: Union[views.View, socket.socket], events: int) -> None:
+        """Have poll tell these of ``who``'s events, or none: what nobody attends to, it would tell for ever."""
+        fd = who.fileno()
+        if events == self._heard.get(fd, 0):
+            return
+        if events:
+            self._poll.register(fd, events)
+            self._heard[fd] = events
+        else:
+            self._poll.unregister(fd)
+            del self._heard[fd]
 
     def _hear(self, view: views.View) -> Optional[float]:
         grace = None
         for kind, payload in view.receive():
             if kind == b"i" and self._master is not None:
                 self._typed += payload
+                view.types = True
             elif kind == b"w" and len(payload) == views.SIZE.size:
                 self._greet(view, *views.SIZE.unpack(payload))
             elif kind == b"c":
                 grace = request.unpack(payload)
-        if view.closing:
-            self._deafen(view)
         return grace
-
-    def _deafen(self, view: views.View) -> None:
-        """Listen no more: the end of a connection is news once, but poll would tell it for ever."""
-        try:
-            self._poll.unregister(view.fileno())
-        except KeyError:
-            pass  # done before
 
     def _greet(self, view: views.View, rows: int, columns: int) -> None:
         redraw = not view.watches and view.watch(self._log)
@@ -95,10 +108,16 @@ class Audience:
             assert self._master is not None
             terminal.set_size(self._master, *self._resize[1:])
             self._resize = None
+        if self._opens_at is not None and time.monotonic() >= self._opens_at:
+            self._opens_at = None
+            self._hear_from(self._listener, select.POLLIN)
+        crowded = len(self._typed) > _TYPED_LIMIT
         for view in list(self._views.values()):
             view.feed(self._log)
-            if view.closing and (view.watches or not self._typed):
-                self._deafen(view)
+            deaf = view.closing or (crowded and view.types)
+            self._hear_from(view, (0 if deaf else select.POLLIN) | (select.POLLOUT if view.is_full else 0))
+            if view.closing and (view.watches or not view.types or not self._typed):
+                self._hear_from(view, 0)
                 del self._views[view.fileno()]
                 view.socket.close()
 
@@ -120,7 +139,9 @@ class Audience:
         waits = [float("inf")]
         if self._resize is not None:
             waits.append(self._resize[0] - time.monotonic())
-        if any(view.is_behind(self._log) for view in watching):
+        if self._opens_at is not None:
+            waits.append(self._opens_at - time.monotonic())
+        if any(view.is_behind(self._log) and not view.is_full for view in watching):
             waits.append(_BEHIND)
         if watching and self._master is None:
             waits.append(_PLAIN_FILE)

@@ -90,11 +90,12 @@ class Group:
         return None if anonymous is None else int(anonymous) + int(stat.get("shmem", 0))
 
     def remove(self) -> None:
-        """Give it back; it stays while somebody is in it."""
-        try:
-            os.rmdir(self.path)
-        except OSError:
-            pass
+        """Give it back, with the groups that the job made in it; it stays while somebody is in it."""
+        for folder, _, _ in os.walk(self.path, topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                pass
 
 
 def create(job_id: str) -> Optional[Group]:

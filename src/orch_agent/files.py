@@ -34,11 +34,15 @@ class Reserved:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._aside = path + ".room"
+        self._aside = "%s.%d" % (path, os.getpid())
         with open(self._aside, "wb") as file:
             file.write(b" " * self.SIZE)
             file.flush()
             os.fsync(file.fileno())
+
+    def give_back(self) -> None:
+        """Nothing will be written."""
+        remove(self._aside)
 
     def write(self, text: str) -> None:
         """Fill the room, to disk, and rename it into place."""

@@ -61,6 +61,7 @@ class JobLog:
 
     def retry(self) -> None:
         """Write what had to wait, then say what is missing behind it."""
+        self.measure()
         held, self._held = self._held, b""
         if self._append(held) and self._lost_here:
             note = b"\r\n[orch: %d bytes are missing here: the disk was full]\r\n" % self._lost_here
@@ -68,8 +69,10 @@ class JobLog:
             self._append(note)
 
     def measure(self) -> None:
-        """Learn the size where the job writes the file itself."""
-        self.size = os.fstat(self.fd).st_size
+        """Learn the size, which is not ours alone: the job may write the file itself, anybody may cut it short."""
+        size = os.fstat(self.fd).st_size
+        self.lost += max(0, self.size - size)
+        self.size = size
 
     def finish(self) -> int:
         """Bring everything to the disk; how many bytes could not be kept."""

@@ -24,6 +24,18 @@ def hold(path: str) -> int:
     return fd
 
 
+def hold_again(path: str, fd: int) -> int:
+    """Bring back a lock file of ours that somebody removed; ``fd`` is what we hold, the answer what we hold then."""
+    if os.path.exists(path):
+        return fd
+    try:
+        fresh = hold(path)
+    except OSError:
+        return fd  # a full disk: at the next look
+    os.close(fd)
+    return fresh
+
+
 def is_held(path: str) -> bool:
     """Whether somebody holds it. A missing file is held by nobody."""
     try:

@@ -106,6 +106,9 @@ def follow(fd: int, offset: int, ended: Callable[[], bool], gone: Callable[[], b
             offset += len(data)
             yield data
             continue
+        if os.fstat(fd).st_size < offset:
+            offset = 0  # somebody emptied the log
+            continue
         if time.monotonic() - last_look > 3 * _POLL:
             last_look = time.monotonic()
             if ended():

@@ -70,7 +70,7 @@ class JobRef(NamedTuple):
     def parse(text: str) -> JobRef:
         """Read a reference; refuses what is neither ``NAME`` nor ``NAME.n``."""
         name, dot, run = text.partition(".")
-        if dot and not (run.isascii() and run.isdigit() and len(run) < 10 and int(run) > 0):
+        if dot and not (run.isascii() and run.isdigit() and len(run) < 10 and run[0] != "0"):
             raise Refusal("usage", "%s is not a job: write NAME or NAME.RUN, as in train.3" % ascii(text))
         return JobRef(check_name(name), int(run) if dot else None)
 

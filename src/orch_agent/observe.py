@@ -75,6 +75,9 @@ def look(ledger: Ledger, record: Record) -> State:
         if isinstance(state, Ended):
             locks.release(record.id)
             _note(ledger, record, state)
+            group = cgroup.find(record.cgroup)
+            if group is not None:
+                group.remove()
         elif isinstance(state, Running) and state.orphaned:
             detach.agent("adopt", record.id)
         elif isinstance(state, Pending) and abs(time.time() - record.submitted_at) > _START_PATIENCE:

@@ -30,8 +30,8 @@ def job_view(record: Record, state: State) -> JobView:
         "signal": ended.result.signal if ended else None,
         "attempt": record.attempt,
         "mem_request_bytes": None,
-        "mem_bytes": used.mem_bytes if used and not ended else None,
-        "mem_peak_bytes": used.mem_peak_bytes if used else None,
+        "mem_bytes": (used.mem_bytes or None) if used and not ended else None,
+        "mem_peak_bytes": (used.mem_peak_bytes or None) if used else None,
         "cpu_seconds": used.cpu_seconds if used else None,
         "log_path": record.log_path,
         "code": None,
@@ -46,4 +46,4 @@ def _used(record: Record, ended: Optional[Ended]) -> Optional[Usage]:
     if ended is None:
         return usage.read(layout.usage_file(record.id)) if record.started_at is not None else None
     peak, cpu = ended.result.mem_peak_bytes, ended.result.cpu_seconds
-    return Usage(0, peak, cpu) if peak is not None and cpu is not None else usage.read(layout.usage_file(record.id))
+    return Usage(0, peak or 0, cpu) if cpu is not None else usage.read(layout.usage_file(record.id))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import sqlite3
 import time
@@ -24,7 +25,6 @@ from .launch import detach
 from .ledger import Record, Start, open_ledger
 from .model import CANCELLED, COMPLETED, FAILED, JOB_ENV, NODE_FAIL, Ended, Refusal, Result
 
-SURVIVORS_GRACE = 5.0
 _BATCH = 1 << 18
 _LAST_LOOK = 1.0
 
@@ -61,9 +61,6 @@ class Runner:
         self.spec = record.spec
         self.log = JobLog(record.log_path, layout.times_file(record.id))
         self.room = files.Reserved(layout.result_file(record.id))
-        self.usage_fd = os.open(layout.usage_file(record.id), os.O_RDWR | os.O_CREAT, 0o600)
-        self.group = cgroup.create(record.id)
-        self.sampler = usage.Sampler(self.group)
         self.ending: Optional[tree.Ending] = None
         self.cause: Optional[str] = None
         self.wait_status: Optional[int] = None
@@ -76,40 +73,43 @@ class Runner:
         """The whole life."""
         subreaper = tree.become_subreaper()
         # A terminal cannot be shared with a plain file: without one the job writes the log itself.
-        self.child = terminal.prepare(self._begin, None if self.spec.tty else self.log.fd)
-        self.tree = tree.Tree(self.record.id, self.child.pid, self.group, os.getpid() if subreaper else None)
-        if not self._claim():
+        log = None if self.spec.tty else self.log.fd
+        self.child = terminal.prepare(self._begin, log, hears_hangup=not self.spec.keep_children)
+        process = procs.inspect(self.child.pid)
+        birth = process.birth if process else ""
+        if not self._claim(birth):
+            self.room.give_back()
             return  # our child sees its gate close and ends
+        self.usage_fd = usage.open_file(layout.usage_file(self.record.id))
+        self.sampler = usage.Sampler(self.group)
+        root = (self.child.pid, birth)
+        self.tree = tree.Tree(self.record.id, root, self.group, os.getpid() if subreaper else None)
         self._listen()
         self.child.let_go()
         while not self._over():
             self._turn()
         self._finish()
 
-    def _claim(self) -> bool:
-        process = procs.inspect(self.child.pid)
-        start = Start(
-            at=time.time(),
-            pid=self.child.pid,
-            birth=process.birth if process else "",
-            boot_id=procs.boot_id(),
-            cgroup=self.group.path if self.group else None,
-        )
+    def _claim(self, birth: str) -> bool:
         with open_ledger() as ledger, ledger.transaction():
             now = ledger.get(self.record.id)
             if now is None or now.started_at is not None or now.ended_at is not None:
                 return False
-            locks.hold(layout.lock_file(self.record.id))
-            return ledger.claim(self.record.id, start)
+            self.lock = locks.hold(layout.lock_file(self.record.id))
+            self.group = cgroup.create(self.record.id)
+            path = self.group.path if self.group else None
+            return ledger.claim(self.record.id, Start(time.time(), self.child.pid, birth, procs.boot_id(), path))
 
     def _begin(self) -> None:
         """In the child, once let go."""
         os.umask(detach.original_umask)
-        if self.group is not None:
-            self.group.enter()
+        group = cgroup.create(self.record.id)  # made since we were forked; this finds it
+        if group is not None:
+            group.enter()
         os.chdir(self.spec.cwd or layout.home())
         words = terminal.shell_words(self.spec.command, os.path.join(layout.job_dir(self.record.id), "command"))
-        os.execvpe(words[0], words, self._environment())
+        # The shell is found on our PATH: the job's own may lead nowhere.
+        os.execve(shutil.which(words[0]) or "/bin/bash", words, self._environment())
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -127,7 +127,7 @@ class Runner:
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: self._end("host", SURVIVORS_GRACE))
+        signal.signal(signal.SIGTERM, lambda *_: self._end("host", tree.SURVIVORS_GRACE))
         self.poll.register(self.wake, select.POLLIN)
         if self.child.master is not None:
             self.poll.register(self.child.master, select.POLLIN)
@@ -190,6 +190,7 @@ class Runner:
             self._follow_file()
         if now >= self.next_sample:
             self._heed(request.read(self.record.id))
+            self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock)
             self.log.retry()
             usage.write(self.usage_fd, self.sampler.sample(self.tree.members().values(), self._waits(now)))
             self.next_sample = time.monotonic() + self.sampler.interval
@@ -237,7 +238,7 @@ class Runner:
         if self.ending is None:
             if self.spec.keep_children or not self.tree.members(thorough=True):
                 return True
-            self.ending = tree.Ending(self.tree, SURVIVORS_GRACE)
+            self.ending = tree.Ending(self.tree, tree.SURVIVORS_GRACE)
         return self.ending.step()
 
     def _finish(self) -> None:
@@ -278,7 +279,7 @@ class Runner:
         number = None if exited else os.WTERMSIG(self.wait_status)
         state, reason = self._verdict(code, number)
         final = self.sampler.sample(self.tree.members().values(), None)
-        return Result(state, code, number, reason, final.mem_peak_bytes, round(final.cpu_seconds, 3), lost)
+        return Result(state, code, number, reason, final.mem_peak_bytes or None, round(final.cpu_seconds, 3), lost)
 
     def _verdict(self, code: Optional[int], number: Optional[int]) -> tuple[str, Optional[str]]:
         if self.cause == "cancel":

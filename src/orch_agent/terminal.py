@@ -69,10 +69,11 @@ class Child:
         os.close(self._gate)
 
 
-def prepare(begin: Callable[[], None], log: Optional[int]) -> Child:
+def prepare(begin: Callable[[], None], log: Optional[int], hears_hangup: bool = True) -> Child:
     """Fork a process that will call ``begin`` (which must exec) once let go.
 
     With ``log`` None it gets a new terminal; otherwise its output goes to that descriptor, its input is empty.
+    One that does not hear the hang-up leaves children that outlive its terminal.
     """
     master, slave = os.openpty() if log is None else (None, None)
     if master is not None:
@@ -84,6 +85,8 @@ def prepare(begin: Callable[[], None], log: Optional[int]) -> Child:
         try:
             os.close(gate)
             _settle_in(slave, log)
+            if not hears_hangup:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
             if os.read(waiting, 1):
                 begin()
         except Exception as error:

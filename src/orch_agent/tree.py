@@ -20,6 +20,8 @@ from . import cgroup, procs
 from .procs import Process
 
 _SUBREAPER = 36
+SURVIVORS_GRACE = 5.0
+"""Seconds between TERM and KILL for what is left when a command has exited."""
 STEP = 0.02
 """Seconds between two looks at a tree that is being ended."""
 
@@ -39,16 +41,18 @@ def become_subreaper() -> bool:
 class Tree:
     """The processes of a job. ``parent``: the pid of a subreaper whose children are all the job's, or None."""
 
-    def __init__(self, job_id: str, root: int, group: Optional[cgroup.Group], parent: Optional[int]) -> None:
+    def __init__(
+        self, job_id: str, root: tuple[int, str], group: Optional[cgroup.Group], parent: Optional[int]
+    ) -> None:
         self.job_id = job_id
-        self.root = root
+        self.root, self._birth = root
         self.group = group
         self.parent = parent
         self.strangers: set[int] = set()
 
     def members(self, thorough: bool = False) -> dict[int, Process]:
         """Who lives, by pid. ``thorough`` asks every process of the host for the marker if it must."""
-        roots = [self.root]
+        roots = [self.root] if procs.is_same(self.root, self._birth) else []
         if self.parent is not None:
             roots += procs.children(self.parent)
         elif thorough:

@@ -18,6 +18,7 @@ from typing import Optional
 from . import layout, terminal, views
 
 _PATIENCE = 10.0
+_KNOCK = 1.0
 
 
 def main(job_id: str, kind: str) -> None:
@@ -37,7 +38,9 @@ def connect(patience: float) -> Optional[socket.socket]:
     while True:
         runner = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            runner.settimeout(_KNOCK)  # a runner that was stopped lets us wait at the door
             runner.connect(layout.SOCKET)
+            runner.settimeout(None)
             return runner
         except OSError:
             runner.close()

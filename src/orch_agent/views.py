@@ -47,6 +47,8 @@ class View:
         self.offset: Optional[int] = None
         self.greeting = b""
         self.closing = False
+        self.types = False
+        self.is_full = False
         self._inbox = b""
         self._tokens = float(_BURST)
         self._filled_at = time.monotonic()
@@ -115,6 +117,8 @@ class View:
         """Send what the socket and the rate allow; whether more is left."""
         if self.offset is None:
             return False
+        if self.offset > log.size:
+            self.offset = 0  # somebody emptied the log
         now = time.monotonic()
         self._tokens = min(_BURST, self._tokens + (now - self._filled_at) * RATE)
         self._filled_at = now
@@ -123,8 +127,9 @@ class View:
         data = self.greeting or self._next(log)
         try:
             sent = self.socket.send(data) if data else 0
+            self.is_full = False
         except BlockingIOError:
-            sent = 0
+            sent, self.is_full = 0, True
         except OSError:
             self.closing = True
             return False

@@ -220,7 +220,7 @@ def test_a_variable_too_large_for_the_system_is_told(agent: Agent) -> None:
 def test_a_missing_directory_is_refused(agent: Agent, tmp_path: Path) -> None:
     refuses(agent, f"no directory '{tmp_path}/gone'", {"name": "d", "command": "true", "cwd": f"{tmp_path}/gone"})
     (tmp_path / "file").write_text("")
-    refuses(agent, "no directory", {"name": "d", "command": "true", "cwd": f"{tmp_path}/file"})
+    refuses(agent, "is not a directory", {"name": "d", "command": "true", "cwd": f"{tmp_path}/file"})
     refuses(agent, "absolute", {"name": "d", "command": "true", "cwd": "relative"})
 
 

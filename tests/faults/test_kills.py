@@ -48,7 +48,8 @@ def _repeated(agent: Agent, dying: Dying, key: str, verb: str, **where: Any) -> 
     dying.die(verb, **where)
     status, out, _ = agent.raw("submit", {"id": key, "spec": spec})
     dying.live()
-    assert (status, out) == (-signal.SIGKILL, b""), "it was to die before it answered"
+    # Its last looks depend on how far the runner is: then there are fewer steps than there were at first.
+    assert (status, out) == (-signal.SIGKILL, b"") or (status == 0 and key.encode() in out)
     answer = agent.call("submit", id=key, spec=spec)
     ref = f"job.{answer['job']['run']}"
     job = agent.wait(ref)
@@ -250,15 +251,31 @@ def test_an_orphan_can_be_cancelled(agent: Agent, groups: None, deaf: bool) -> N
     assert agent._find(job["id"]) is None
 
 
+DAEMON = "(setsid sh -c 'echo $$ > daemon; exec sleep 300' >/dev/null 2>&1 &) ; echo on; "
+
+
+def _daemon(agent: Agent) -> Path:
+    """The directory of the job's daemon in /proc."""
+    pid = eventually(lambda: (agent.home / "daemon").read_text().strip(), "the daemon runs")
+    return Path(f"/proc/{pid}")
+
+
 def test_an_orphan_that_left_its_session_is_not_forgotten(agent: Agent, groups: None) -> None:
-    """Its first process is gone, its grandchild lives: by control group or marker it is still the job's."""
-    command = "(setsid sh -c 'echo $$ > daemon; exec sleep 300' >/dev/null 2>&1 &) ; sleep 0.2; echo on; sleep 300"
-    job = orphan(agent, "job", command)
-    daemon = int(eventually(lambda: (agent.home / "daemon").read_text().strip(), "the daemon runs"))
-    adopter(agent, job)
+    """The command dies with its terminal. By control group or marker its grandchild is still the job's."""
+    orphan(agent, "job", "sleep 0.2; " + DAEMON + "sleep 300")
+    daemon = _daemon(agent)
+    assert agent.wait("job")["state"] == "NODE_FAIL"
+    assert not daemon.exists() or "Z" in (daemon / "stat").read_text()
+
+
+def test_an_orphan_that_may_stay_does(agent: Agent, groups: None) -> None:
+    orphan(agent, "job", DAEMON + "until [ -e go ]; do sleep 0.05; done", keep_children=True)
     assert agent.show("job")["job"]["state"] == "RUNNING"
-    assert agent.call("cancel", jobs=["job"], grace=1)["jobs"][0]["state"] == "CANCELLED"
-    assert not Path(f"/proc/{daemon}").exists() or "Z" in Path(f"/proc/{daemon}/stat").read_text()
+    (agent.home / "go").touch()
+    assert agent.wait("job")["state"] == "NODE_FAIL"
+    daemon = _daemon(agent)
+    assert (daemon / "cmdline").read_bytes() == b"sleep\x00300\x00"
+    os.kill(int(daemon.name), signal.SIGKILL)
 
 
 def test_an_adopter_may_be_killed_too(agent: Agent, groups: None) -> None:

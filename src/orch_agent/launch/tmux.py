@@ -6,7 +6,6 @@ The session is a view and nothing more: it may be killed, be missing, or never b
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from . import detach
 _CROWD = 64
 """Above so many live jobs, views are opened when somebody attaches, not before."""
 _OPTION = "@orch_job"
+_PATIENCE = 5.0
+"""Seconds that tmux may take to answer."""
 
 
 def available() -> bool:
@@ -27,9 +28,11 @@ def available() -> bool:
 
 
 def _tmux(*words: str) -> tuple[int, str]:
-    done = subprocess.run(
-        ["tmux", *words], stdin=-3, stdout=-1, stderr=-2, env=detach.environment(), timeout=20, check=False
-    )
+    environment = detach.environment()
+    try:
+        done = subprocess.run(["tmux", *words], stdin=-3, stdout=-1, stderr=-2, env=environment, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise Refusal("host", "tmux does not answer: is its server stopped?", "tmux kill-server") from None
     return done.returncode, os.fsdecode(done.stdout).strip()
 
 
@@ -38,7 +41,7 @@ def open_if_few(record: Record) -> None:
     try:
         if available() and len(os.listdir(layout.live_dir())) <= _CROWD:
             open_view(record)
-    except (OSError, subprocess.SubprocessError, Refusal):
+    except (OSError, Refusal):
         pass
 
 
@@ -75,14 +78,21 @@ def _create(record: Record, session: str) -> str:
     words += detach.command("view", record.id, "tty" if record.spec.tty else "plain")
     target = "=%s:" % session
     code, said = _tmux(
-        *["new-session", "-d", "-s", session, "-x", str(terminal.COLUMNS), "-y", str(terminal.ROWS)],
-        *["exec " + shlex.join(words)],
+        *["new-session", "-d", "-s", session, "-n", record.name, "-x", str(terminal.COLUMNS), "-y", str(terminal.ROWS)],
+        *map(_quoted, words),  # not one text: the person's default-shell may be anything
+        *[";", "set-option", "-t", target, "destroy-unattached", "off"],
         *[";", "set-option", "-t", target, _OPTION, record.id],
         *[";", "set-option", "-w", "-t", target, "remain-on-exit", "off"],
+        *[";", "set-option", "-w", "-t", target, "automatic-rename", "off"],
         *[";", "set-option", "-w", "-t", target, "window-size", "latest"],
     )
     # A job that is over at once takes its session along before its options are set: that is no failure.
     return said or "tmux failed" if code != 0 and "no such session" not in said and "can't find" not in said else ""
+
+
+def _quoted(word: str) -> str:
+    """A word that tmux does not take for the end of a command."""
+    return word[:-1] + "\\;" if word.endswith(";") else word
 
 
 def attach_words(record: Record) -> tuple[str, list[str]]:

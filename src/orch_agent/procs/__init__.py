@@ -72,5 +72,5 @@ def is_agent(pid: int) -> bool:
     """
     words = argv(pid)
     if not words or os.path.basename(words[0]).startswith("tmux"):
-        return any("/agent-" in word and " view " in word for word in words)
-    return len(words) > 3 and os.path.basename(words[3]).startswith("agent-") and "-I" in words[1:3]
+        return "view" in words and any("/agent-" in word for word in words)
+    return len(words) > 3 and "-I" in words[1:3] and os.path.isdir(os.path.join(words[3], "orch_agent"))

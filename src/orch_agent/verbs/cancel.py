@@ -49,6 +49,8 @@ def _ask(ledger: Ledger, record: Record, grace: float) -> None:
         return
     unwritten = None
     try:
+        # A job may have removed its own directory; its runner finds the file by its full path.
+        os.makedirs(layout.job_dir(record.id), mode=0o700, exist_ok=True)
         ending.write(record.id, grace)
     except OSError as error:
         unwritten = error
@@ -58,13 +60,13 @@ def _ask(ledger: Ledger, record: Record, grace: float) -> None:
 
 def _tell(record: Record, grace: float) -> bool:
     """Say it to the runner; whether somebody heard it. It finds the file by itself within a second."""
-    os.chdir(layout.job_dir(record.id))
-    runner = viewing.connect(patience=0)
-    if runner is None:
-        return False
-    with runner:
-        try:
-            runner.sendall(views.frame(b"c", ending.pack(grace)))
-        except OSError:
+    try:
+        os.chdir(layout.job_dir(record.id))
+        runner = viewing.connect(patience=0)
+        if runner is None:
             return False
-    return True
+        with runner:
+            runner.sendall(views.frame(b"c", ending.pack(grace)))
+            return True
+    except OSError:
+        return False

@@ -6,12 +6,14 @@ The client makes the id. The same id again, after any failure at any point, is t
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 import time
 
 from .. import cgroup, joblog, layout, observe, procs, wire
 from ..launch import detach, tmux
 from ..ledger import Ledger, Record, open_ledger
-from ..model import Ended, JobSpec, Refusal, check_name, check_spec
+from ..model import Ended, JobSpec, Refusal, Running, check_name, check_spec
 from .common import Answer, Request, text, view
 
 
@@ -52,16 +54,19 @@ def _check_cwd(spec: JobSpec) -> None:
     if not os.path.isabs(where):
         raise Refusal("usage", "the working directory %s is not an absolute path" % ascii(where))
     if not os.path.isdir(where):
-        raise Refusal("refused", "there is no directory %s on this host" % ascii(where), "mkdir -p, or --cwd DIR")
+        said = "%s is not a directory" if os.path.lexists(where) else "there is no directory %s on this host"
+        raise Refusal("refused", said % ascii(where), "mkdir -p %s" % shlex.quote(where))
     if not os.access(where, os.X_OK):
-        raise Refusal("refused", "the directory %s may not be entered" % ascii(where), "--cwd DIR")
+        raise Refusal("refused", "the directory %s may not be entered" % ascii(where), "ls -ld %s" % shlex.quote(where))
 
 
 def _check_free(ledger: Ledger, name: str) -> None:
     for record in ledger.live_runs(name):
-        if not isinstance(observe.look(ledger, record), Ended):
+        state = observe.look(ledger, record)
+        if not isinstance(state, Ended):
             hint = "orch run %s --replace …, or another name; look at it: orch attach %s" % (name, name)
-            raise Refusal("name_in_use", "%s is still running or pending" % record.ref, hint)
+            said = "%s is still %s" % (record.ref, "running" if isinstance(state, Running) else "pending")
+            raise Refusal("name_in_use", said, hint)
 
 
 def _next_run(ledger: Ledger, name: str) -> int:
@@ -74,9 +79,10 @@ def _next_run(ledger: Ledger, name: str) -> int:
 
 def _is_used(log: str) -> bool:
     try:
-        return os.stat(log).st_size > 0
+        found = os.lstat(log)
     except OSError:
         return False
+    return found.st_size > 0 or not stat.S_ISREG(found.st_mode)
 
 
 def _start(record: Record) -> None:
