@@ -1,7 +1,8 @@
 """The two files a person writes: the configuration of hosts, and a repository's ``orch.toml``.
 
 Invariants
-- A file that cannot be understood in full is refused: no key is ever ignored, and every message names the file.
+- What cannot be understood is refused: no key is ever ignored, and every message names the file. Of ``orch.toml``
+  this holds for the job that is asked for: a mistake in another one's table is not this one's.
 - A file that is not there is no mistake: without any configuration the one host is ``local``.
 - Nothing is imported to read TOML until there is a file to read.
 """
@@ -20,7 +21,12 @@ from .model import Host, JobDefaults
 
 LOCAL = Host("local", "local")
 _TYPES = {str: "a text in quotes", bool: "true or false", dict: "a table"}
+_EXAMPLES = {str: '"..."', bool: "true", dict: '{ NAME = "..." }'}
 _JOB_KEYS = {"command": str, "cwd": str, "env": dict, "tty": bool, "keep_children": bool}
+
+
+class Elsewhere(ConfigError):
+    """A mistake in ``orch.toml``, which has no table for the job that was asked for."""
 
 
 class Config(NamedTuple):
@@ -36,11 +42,14 @@ class Config(NamedTuple):
             raise usage(f"which host? There are {', '.join(self.hosts)}", "say --host NAME, or set default_host")
         if name not in self.hosts:
             guess = nearest(name, self.hosts)
-            raise usage(f"there is no host {name!a}", f"did you mean {guess}?" if guess else self._known())
+            raise usage(f"there is no host {name!r}", f"did you mean {guess}?" if guess else self._known())
         return self.hosts[name]
 
     def _known(self) -> str:
-        return f"hosts in {paths.config_file()}: {', '.join(self.hosts)}"
+        source = paths.config_file()
+        if not os.path.lexists(source):
+            return f"there is no configuration; the only host is {', '.join(self.hosts)}"
+        return f"hosts in {source}: {', '.join(self.hosts)}"
 
 
 def load() -> Config:
@@ -60,7 +69,7 @@ def _default(chosen: str | None, hosts: Mapping[str, Host], source: str) -> str 
     if chosen not in hosts:
         guess = nearest(chosen, hosts)
         hint = f"did you mean {guess}?" if guess else f"add [hosts.{chosen}], or name one of: {', '.join(hosts)}"
-        raise ConfigError(f"{source}: default_host is {chosen!a}, and there is no such host", hint)
+        raise ConfigError(f"{source}: default_host is {chosen!r}, and there is no such host", hint)
     return chosen
 
 
@@ -77,18 +86,21 @@ def _host(name: str, fields: object, source: str) -> Host:
 
 
 def project_job(name: str, start: str) -> JobDefaults | None:
-    """What the nearest ``orch.toml``, from ``start`` upwards, says of job ``name``; the whole file is checked."""
+    """What the nearest ``orch.toml``, from ``start`` upwards, says of job ``name``; no other job's table is checked."""
     source = paths.project_file(start)
     table = _read(source) if source else None
     if source is None or table is None:
         return None
-    check_keys(table, {"jobs": dict}, source, "")
-    jobs = {job: _job(job, fields, source) for job, fields in table.get("jobs", {}).items()}
-    return jobs.get(name)
+    jobs = table.get("jobs")
+    found = isinstance(jobs, dict) and name in jobs
+    try:
+        check_keys(table, {"jobs": dict}, source, "")
+    except ConfigError as error:
+        raise error if found else Elsewhere(error.message, error.hint) from None
+    return _job(name, table["jobs"][name], source) if found else None
 
 
 def _job(name: str, fields: object, source: str) -> JobDefaults:
-    _named(name, "job name", source)
     where = f"[jobs.{name}]"
     if not isinstance(fields, dict):
         raise ConfigError(f"{source}: {where} must be {_TYPES[dict]}", f'write {where} and under it command = "..."')
@@ -112,13 +124,14 @@ def check_keys(table: Mapping[str, Any], known: Mapping[str, type], source: str,
         if key not in known:
             guess = nearest(key, known)
             hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(known) or 'nothing'}"
-            raise ConfigError(f"{place}unknown key {key!a}", hint)
+            raise ConfigError(f"{place}unknown key {key!r}", hint)
         if not isinstance(value, known[key]):
-            raise ConfigError(f"{place}{key} must be {_TYPES[known[key]]}, and is {_written(value)}")
+            wrong = f"{place}{key} must be {_TYPES[known[key]]}, and is {_written(value)}"
+            raise ConfigError(wrong, f"write {key} = {_EXAMPLES[known[key]]}")
 
 
 def _written(value: object) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else ascii(value)
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
 
 
 def _named(name: str, what: str, source: str) -> None:

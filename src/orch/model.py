@@ -19,6 +19,7 @@ from orch_agent.model import (
     LIVE_STATES,
     OUT_OF_MEMORY,
     TIMEOUT,
+    JobRef,
     JobView,
 )
 
@@ -68,6 +69,11 @@ def is_live(job: JobView) -> bool:
 def label(job: JobView) -> str:
     """``train.3``."""
     return f"{job['name']}.{job['run']}"
+
+
+def is_meant(job: JobView, wanted: JobRef) -> bool:
+    """Whether ``wanted`` is this run or its name; upper and lower case are one name."""
+    return bool(job["name"].lower() == wanted.name.lower() and wanted.run in (None, job["run"]))
 
 
 def job_status(job: JobView) -> int:

@@ -10,6 +10,7 @@ A transport promises:
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -76,7 +77,12 @@ class LocalTransport:
         """Run ``script`` by ``sh`` to its end."""
         try:
             done = subprocess.run(
-                ["sh", "-c", script], input=stdin, capture_output=True, timeout=timeout, start_new_session=True
+                ["sh", "-c", script],
+                input=stdin,
+                capture_output=True,
+                timeout=timeout,
+                start_new_session=True,
+                env=_environment(),
             )
         except subprocess.TimeoutExpired:
             raise OrchError("host", f"no answer within {timeout:g} s") from None
@@ -100,7 +106,9 @@ class ProcessStream:
 
     def __init__(self, argv: Sequence[str]) -> None:
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        self._process = subprocess.Popen(
+            argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env=_environment()
+        )
         self._in, self._out, self._err = map(_opened, (self._process.stdin, self._process.stdout, self._process.stderr))
 
     def readline(self) -> bytes:
@@ -131,6 +139,11 @@ class ProcessStream:
         except ValueError:  # already finished
             out, err = b"", b""
         return Completed(self._process.wait(), out, err)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the home that the scripts rely on: a bare service has none."""
+    return {**os.environ, "HOME": os.environ.get("HOME") or os.path.expanduser("~")}
 
 
 def _opened(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -20,7 +20,7 @@ def test_see_type_and_detach(orch: Orch, agent: Agent, terminal: Terminal) -> No
     terminal.keys("Enter")
     terminal.shows("got <hello there>")
     terminal.keys("C-b", "d")
-    terminal.shows("[ended 0]")
+    assert "talk.1 runs on; orch attach talk" in terminal.shows("[ended 0]")
     assert agent.show("talk")["job"]["state"] == "RUNNING"
     assert "got <hello there>" in orch("logs", "talk").out
 
@@ -52,7 +52,7 @@ def test_control_c_reaches_the_job(orch: Orch, agent: Agent, terminal: Terminal)
     terminal.shows("ready")
     terminal.keys("C-c")
     assert orch("wait", "talk").status == 9
-    terminal.shows("[ended 0]")
+    assert "talk.1 FAILED, exit status 9; orch logs talk" in terminal.shows("[ended 0]")
     assert "caught" in orch("logs", "talk").out
 
 
@@ -101,3 +101,32 @@ def test_without_tmux_jobs_run_and_attach_says_what_to_install(orch: Orch, termi
     screen = terminal.shows("[ended 1]")
     assert "tmux, which is not installed" in screen
     assert "install" in screen.partition("not installed")[2]
+
+
+def test_from_a_pane_that_nobody_looks_at(orch: Orch, agent: Agent, terminal: Terminal) -> None:
+    orch("run", "talk", TALKS)
+    agent.running("talk")
+    eventually(lambda: "talk" in agent.tmux("list-sessions"), "there is a session")
+    socket = agent.tmux("display-message", "-p", "#{socket_path}").strip()
+    terminal.start(orch.argv("attach", "talk"), {"TMUX": f"{socket},1,0"})
+    assert "orch logs -f talk" in terminal.shows("[ended 1]")
+
+
+def test_suspended_and_continued(orch: Orch, agent: Agent, terminal: Terminal) -> None:
+    """tmux suspends only itself; the shell that started us has to get its terminal back all the same."""
+    orch("run", "talk", TALKS)
+    agent.running("talk")
+    terminal.start(["bash", "--norc", "-i"], {"PS1": "shell> "})
+    terminal.shows("shell>")
+    script = orch.home / "attach"
+    script.write_text(" ".join(f"'{word}'" for word in orch.argv("attach", "talk")))
+    terminal.types(f". {script}")
+    terminal.keys("Enter")
+    terminal.shows("ready")
+    terminal.keys("C-b", "C-z")
+    terminal.shows("Stopped")
+    terminal.types("fg")
+    terminal.keys("Enter")
+    terminal.shows("ready")
+    terminal.keys("C-b", "d")
+    terminal.shows("talk.1 runs on; orch attach talk")

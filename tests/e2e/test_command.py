@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,7 @@ def _answer_always(orch: Orch, answer: str) -> None:
     assert orch("status").status == 0
     for agent in (orch.home / ".orch").glob("agent-*"):
         if agent.name != "agent-test":
+            shutil.rmtree(agent / "__pycache__")  # or Python takes what has the same size and second for the same
             (agent / "__main__.py").write_text(f"import sys; sys.stdin.readline(); print({answer!r})\n")
 
 

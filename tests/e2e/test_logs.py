@@ -48,7 +48,7 @@ def test_carriage_returns_of_its_own(orch: Orch) -> None:
 def test_notes_go_to_standard_error(orch: Orch) -> None:
     done = orch("run", "job", "echo out", "-f")
     assert (done.status, done.out) == (0, "out\n")
-    assert done.err == "job.1 submitted to local; follow it: orch logs -f job\n"
+    assert done.err == "job.1 submitted to local; follow it: orch logs -f job\njob.1 COMPLETED, exit status 0\n"
 
 
 def test_without_a_terminal_no_byte_is_changed(orch: Orch) -> None:

@@ -217,3 +217,9 @@ def test_rerun_is_the_same_again(orch: Orch) -> None:
     assert orch("rerun", "job.1", "--cwd", "/", "--wait").status == 1
     assert orch("logs", "job.3").out == "1|2|/\n"
     assert orch("rerun", "nobody").status == 1
+
+
+def test_a_command_longer_than_any_argument(orch: Orch) -> None:
+    command = "echo begun\n: " + "x" * 200_000 + "\necho ended\nexit 3\n"
+    done = orch("run", "long", "-", "-f", input=command.encode())
+    assert (done.status, done.out) == (3, "begun\nended\n")

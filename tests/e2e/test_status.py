@@ -59,7 +59,7 @@ def test_names_choose(orch: Orch) -> None:
     assert [job["run"] for job in orch("status", "a.1", "--json").json["jobs"]] == [1]
     done = orch("status", "a", "nobody")
     assert done.status == 1
-    assert "no such job: 'nobody'" in done.err
+    assert "there is no job called nobody on this host" in done.err
 
 
 def test_the_last_day_and_all(orch: Orch) -> None:
@@ -162,7 +162,7 @@ def test_watch_shows_no_more_than_fits(orch: Orch, terminal: Terminal) -> None:
     for number in range(8):
         orch("run", f"job{number}", "--no-tty", "true")
     terminal.start(orch.argv("status", "--watch"), width=30, height=6)
-    assert terminal.shows("... 5 more").splitlines()[0].startswith("NAME")
+    assert terminal.shows("... 5 ended earlier").splitlines()[0].startswith("NAME")
     assert terminal.value("history_size") == 0
 
 

@@ -86,3 +86,42 @@ def test_every_command_has_a_help(name: str) -> None:
     assert all(option.name in text for option in command.options)
     assert all(len(line) <= 120 for line in text.splitlines())
     assert cli.TABLE[name].summary in cli.overview()
+
+
+RUN = Command(
+    "run",
+    'NAME ["COMMAND"]',
+    (Option("--wait", ""), Option("--env", "", "K=V")),
+    "",
+    1,
+    2,
+    True,
+    {"--mem": "(0.3)", "--notify": ""},
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("mv ls -la", 'orch run mv "ls -la"   or: orch run mv -- ls -la'),
+        ("--wait e true extra words", 'orch run e "true extra words"   or: orch run e -- true extra words'),
+        ("x python t.py --epochs 3", 'orch run x "python t.py --epochs 3"   or: orch run x -- python t.py --epochs 3'),
+        ("x echo $HOME now", "orch run x -- echo '$HOME' now"),
+        ("x make --wiat", "did you mean --wait?"),
+        ("x make --mem 6G", "--mem comes with a later version (0.3)"),
+        ("x make --mem=6G", "--mem comes with a later version (0.3)"),
+        ("x make --notify me", "--notify comes with a later version"),
+        ("-- -x true", "orch run NAME -- -x true"),
+    ],
+)
+def test_the_hint_is_what_was_meant(line: str, hint: str) -> None:
+    with pytest.raises(OrchError) as caught:
+        parse(RUN, line.split())
+    assert caught.value.hint == hint
+    assert exit_status(caught.value) == 2
+
+
+def test_a_command_in_one_word_is_not_taken_apart() -> None:
+    with pytest.raises(OrchError) as caught:
+        parse(RUN, ["x", "python train.py", "--quiet"])
+    assert caught.value.hint == "orch help run"

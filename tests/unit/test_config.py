@@ -113,7 +113,6 @@ def test_a_job_of_the_repository(home: Path) -> None:
         ("[jobs.train]\nenv = { A = 1 }", "[jobs.train.env] A must be a text"),
         ("[jobs.train]\nenv = true", "env must be a table, and is true"),
         ("[jobs]\ntrain = 1", "[jobs.train] must be a table"),
-        ('[jobs."my job"]\ncommand = "x"', "job name 'my job' is not allowed"),
     ],
 )
 def test_mistakes_in_a_repository(home: Path, text: str, message: str) -> None:
@@ -123,3 +122,41 @@ def test_mistakes_in_a_repository(home: Path, text: str, message: str) -> None:
     assert message in caught.value.message
     assert str(home / "orch.toml") in caught.value.message
     assert exit_status(caught.value) == 1
+
+
+def test_a_mistake_in_another_jobs_table_is_not_this_ones(home: Path) -> None:
+    (home / "orch.toml").write_text('[jobs.train]\ncommand = "x"\n[jobs.other]\ncomand = 3\n[jobs."no name"]\n')
+    job = config.project_job("train", os.getcwd())
+    assert job is not None and job.command == "x"
+    assert config.project_job("zzz", os.getcwd()) is None
+
+
+def test_a_mistake_above_the_tables_is_told_apart(home: Path) -> None:
+    file = home / "orch.toml"
+    file.write_text('zz = 1\n[jobs.train]\ncommand = "x"\n')
+    with pytest.raises(config.Elsewhere, match="unknown key 'zz'"):
+        config.project_job("zzz", os.getcwd())
+    with pytest.raises(OrchError) as caught:
+        config.project_job("train", os.getcwd())
+    assert not isinstance(caught.value, config.Elsewhere)
+    file.write_text("no TOML")
+    with pytest.raises(OrchError) as caught:
+        config.project_job("zzz", os.getcwd())
+    assert not isinstance(caught.value, config.Elsewhere)
+
+
+def test_a_wrong_type_is_answered_with_a_right_one(home: Path) -> None:
+    (home / "orch.toml").write_text('[jobs.train]\ntty = "no"\n')
+    with pytest.raises(OrchError) as caught:
+        config.project_job("train", os.getcwd())
+    assert caught.value.hint == "write tty = true"
+
+
+def test_a_host_that_is_not_there(file: Path) -> None:
+    with pytest.raises(OrchError) as caught:
+        config.load().host("nope")
+    assert caught.value.hint == "there is no configuration; the only host is local"
+    file.write_text('[hosts.a]\nprovider = "local"\n')
+    with pytest.raises(OrchError) as caught:
+        config.load().host("nope")
+    assert caught.value.hint == f"hosts in {file}: a"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +155,51 @@ def test_ctrl_c_leaves_the_job_alone_and_says_so(
     assert not [verb for verb, _ in host.asked if verb == "cancel"]
 
 
+def test_a_command_from_standard_input(host: Host1, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x" * 200_000 + b"\necho \xff\n")))
+    main.dispatch(["run", "train", "-"])
+    assert host.spec["command"] == "x" * 200_000 + "\necho \udcff"
+
+
+def test_a_mistake_elsewhere_in_orch_toml_is_a_note(
+    host: Host1, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "orch.toml").write_text("zz = 1\n")
+    assert main.dispatch(["run", "train", "CMD"]) == 0
+    assert "unknown key 'zz'; train is not in that file" in capsys.readouterr().err
+    with pytest.raises(OrchError, match="unknown key 'zz'"):
+        main.dispatch(["run", "train"])
+
+
+@pytest.mark.parametrize("option", ["--wait", "--follow"])
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ({"exit_code": 0}, "train.1 COMPLETED, exit status 0"),
+        ({"state": "FAILED", "exit_code": 4}, "train.1 FAILED, exit status 4; orch show train"),
+        ({"state": "FAILED", "signal": 9}, "train.1 FAILED, signal 9; orch show train"),
+        ({"state": "NODE_FAIL"}, "train.1 NODE_FAIL; orch show train"),
+    ],
+)
+def test_staying_ends_with_how_it_ended(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    option: str,
+    end: dict[str, Any],
+    said: str,
+) -> None:
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(local=Host1(**end)))
+    main.dispatch(["run", "train", "CMD", option])
+    assert capfd.readouterr().err.splitlines()[-1] == said
+
+
+def test_what_waits_for_input_is_shown(host: Host1, capsys: pytest.CaptureFixture[str]) -> None:
+    host.verbs["show"] = lambda _: {"job": job("ask", waiting_for_input=True, command="x", log_path="/l"), "spec": {}}
+    main.dispatch(["show", "ask"])
+    assert "  waits for input  orch send ask TEXT\n" in capsys.readouterr().out
+
+
 def test_waiting_in_json_says_how_it_ended(host: Host1, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.dispatch(["run", "train", "CMD", "--wait", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["job"]["state"] == "COMPLETED"
@@ -164,6 +211,9 @@ def test_a_wait_that_times_out_is_255(host: Host1, capsys: pytest.CaptureFixture
     said = capsys.readouterr()
     assert said.out == "" and "orch wait train.1" in said.err
     assert host.asked[-1][1]["timeout"] == 300
+    assert main.dispatch(["wait", "train", "--timeout", "5m", "--json"]) == 255
+    said = capsys.readouterr()
+    assert json.loads(said.out)["timed_out"] is True and said.err == ""
 
 
 def test_without_a_terminal_watching_prints_what_changed(

@@ -110,7 +110,7 @@ def test_a_name_on_two_hosts_needs_the_host() -> None:
 
 
 def test_a_job_that_no_host_has() -> None:
-    with pytest.raises(OrchError, match="no host has a job x"):
+    with pytest.raises(OrchError, match="there is no job called x on any host"):
         cancel(hosts(one=host_with("a"), two=host_with("b")), ["x"])
     with pytest.raises(OrchError, match="no host that answers has x; two did not answer"):
         cancel(hosts(one=host_with("a"), two=host_with("b", status=silent)), ["x"])

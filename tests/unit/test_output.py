@@ -81,10 +81,30 @@ def test_a_frame_fits_its_window() -> None:
     shown = frame([f"row {n} " + "x" * 50 for n in range(10)], width=20, height=5)
     rows = shown.removeprefix("\x1b[H").removesuffix("\x1b[J").split("\n")
     assert len(rows) == 5 and rows[-1] == ""
-    assert rows[3] == "... 7 more\x1b[K"
+    assert rows[3] == "... 7 ended earlier\x1b[K"
     assert all(len(row.removesuffix("\x1b[K")) <= 20 for row in rows)
 
 
 def test_cutting_leaves_no_colour_on() -> None:
     assert cut("\x1b[32mRUNNING\x1b[0m  rest", 3) == "\x1b[32mRUN\x1b[0m"
     assert cut("short", 80) == "short"
+
+
+def shown(*size: int, rows: int, live: int = 0, below: int = 0) -> list[str]:
+    table = ["NAME", *(f"job{n}" for n in range(rows))]
+    text = frame(table, 80, *size, live, [f"note{n}" for n in range(below)])
+    return text.removeprefix("\x1b[H").removesuffix("\x1b[J").replace("\x1b[K", "").splitlines()
+
+
+def test_a_frame_gives_its_room_to_what_lives() -> None:
+    assert shown(7, rows=30, live=2, below=1) == ["NAME", "job0", "job1", "job2", "... 27 ended earlier", "note0"]
+    assert shown(5, rows=30, live=2, below=9) == ["NAME", "job0", "job1", "... 28 ended earlier"]
+    assert shown(5, rows=30, live=9) == ["NAME", "job0", "job1", "... 28 more, 7 of them live"]
+    assert shown(5, rows=3, live=3) == ["NAME", "job0", "job1", "job2"]
+    assert shown(9, rows=3, live=1, below=2) == ["NAME", "job0", "job1", "job2", "note0", "note1"]
+    assert frame([], 80, 2, 0, ["nothing yet"]).count("nothing yet") == 1
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9", "\U0001f600", "\u65e5\u672c"])
+def test_letters_of_any_language_are_shown_as_they_are(name: str) -> None:
+    assert output.clean(name) == name

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from orch import paths
+from orch.cli import main
 from orch.cli.status_table import as_json, lines, notes
+from orch.errors import OrchError
 from orch.model import Host, HostStatus
 from orch.ops import cache
+from orch.ops import hosts as ops_hosts
 from orch.ops.status import status
 
 from .fakes import FakeTransport, hosts, job, silent
@@ -128,3 +131,49 @@ def test_nothing_to_show_says_what_to_type() -> None:
 def test_what_a_host_says_cannot_command_the_terminal() -> None:
     hostile = job("a\x1b[2J", state="RUN\nNING", started_at="\x07")
     assert all(line.isprintable() for line in lines(told(hostile)))
+
+
+def test_what_lives_stands_first_where_it_is_asked_for() -> None:
+    old = job("old", state="FAILED", ended_at="2026-02-16T14:00:00.000Z")
+    new = job("new", state="COMPLETED", ended_at="2026-02-16T15:00:00.000Z")
+    known = told(old, job("one"), new, job("two", state="PENDING"))
+    assert [row.split()[0] for row in lines(known)] == ["NAME", "old", "one", "new", "two"]
+    assert [row.split()[0] for row in lines(known, live_first=True)] == ["NAME", "one", "two", "new", "old"]
+
+
+def test_a_job_that_waits_for_input_is_told() -> None:
+    asks = job("ask", 3, waiting_for_input=True)
+    assert list(notes(told(asks, job("b", waiting_for_input=False)), by_name=True)) == [
+        "ask.3 waits for input: orch send ask TEXT"
+    ]
+    over = job("ask", state="FAILED", waiting_for_input=True)
+    assert list(notes(told(over), by_name=True)) == []
+    assert lines(told(asks))[1].split()[1] == "RUNNING"
+
+
+@pytest.mark.parametrize(("name", "shown"), [("e2", ["E2"]), ("E2.1", ["E2"]), ("e2.1", ["E2"]), ("e2.2", [])])
+def test_upper_and_lower_case_are_one_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, shown: list[str]
+) -> None:
+    status(hosts(one=well(job("E2"))))
+    silent_host = status(hosts(one=FakeTransport({"status": silent})), names=[name])
+    assert [one["name"] for one in silent_host[0].jobs] == shown
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=well(job("E2"))))
+    if shown:
+        assert main.dispatch(["status", name]) == 0
+    else:
+        with pytest.raises(OrchError, match=f"there is no job called {name} on this host"):
+            main.dispatch(["status", name])
+
+
+def test_in_json_there_is_a_document_or_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=well()))
+    with pytest.raises(OrchError, match="there is no job called nosuch on this host"):
+        main.dispatch(["status", "nosuch", "--json"])
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=well(job("a"))))
+    assert main.dispatch(["status", "a", "nosuch", "--json"]) == 1
+    said = capsys.readouterr()
+    assert [one["name"] for one in json.loads(said.out)["jobs"]] == ["a"] and said.err == ""

@@ -55,6 +55,9 @@ class Command(NamedTuple):
     takes_rest: bool = False
     """Whether ``--`` sets apart an argument vector; otherwise it only ends the options."""
 
+    later: Mapping[str, str] = {}
+    """Options still to come, and the versions that bring them."""
+
 
 class Arguments:
     """A command line that was understood: ``args["host"]`` is the value of ``--host``."""
@@ -78,20 +81,22 @@ def parse(command: Command, argv: Sequence[str]) -> Arguments:
         if word == "--":
             rest = list(line)
         elif word.startswith("-") and word != "-":
-            _take(command, word, line, values, words)
+            name, given = _split(word)
+            option = next((o for o in command.options if name in (o.name, o.short)), None)
+            if option is None:
+                raise _unknown(command, name, words, argv)
+            _take(command, option, name, given, line, values)
         else:
             words.append(word)
     if rest is not None and not command.takes_rest:
         words, rest = words + rest, None
-    _count(command, words)
+    _count(command, words, rest, argv)
     return Arguments(values, words, rest)
 
 
-def _take(command: Command, word: str, line: Iterator[str], values: dict[str, Any], words: Sequence[str]) -> None:
-    name, given = _split(word)
-    option = next((o for o in command.options if name in (o.name, o.short)), None)
-    if option is None:
-        raise _unknown(command, name, words)
+def _take(
+    command: Command, option: Option, name: str, given: str | None, line: Iterator[str], values: dict[str, Any]
+) -> None:
     if not option.value:
         if given is not None:
             raise usage(f"{name} takes no value", _help(command))
@@ -112,20 +117,42 @@ def _split(word: str) -> tuple[str, str | None]:
     return word[:2], word[2:] or None
 
 
-def _unknown(command: Command, name: str, words: Sequence[str]) -> Exception:
+def _unknown(command: Command, name: str, words: Sequence[str], argv: Sequence[str]) -> Exception:
+    wrong = f"{name!r} is no option of orch {command.name}"
+    if name in command.later:
+        return usage(wrong, f"{name} comes with a later version {command.later[name]}".rstrip())
     guess = nearest(name.strip("-"), [option.name.strip("-") for option in command.options])
     hint = f"did you mean --{guess}?" if guess else _help(command)
     if "NAME" in command.words and not words and not name.startswith("--"):
-        return usage(f"{name!a} is no option of orch {command.name}, and no name: a name is {NAME_RULE}", hint)
-    return usage(f"{name!a} is no option of orch {command.name}", hint)
+        return usage(f"{wrong}, and no name: a name is {NAME_RULE}", hint)
+    mistyped = guess and name.startswith("--") and len(words) < 3
+    return usage(wrong, hint if mistyped else _as_command(command, words, argv) or hint)
 
 
-def _count(command: Command, words: Sequence[str]) -> None:
+def _count(command: Command, words: Sequence[str], rest: Sequence[str] | None, argv: Sequence[str]) -> None:
+    if rest and not words and command.takes_rest:
+        raise usage("NAME is missing: it stands before --", f"orch {command.name} NAME -- {_quoted(rest)}")
     if len(words) < command.least:
         raise usage(f"something is missing: {usage_line(command)}", _help(command))
     if command.most is not None and len(words) > command.most:
-        extra = ascii(words[command.most])
-        raise usage(f"orch {command.name} has no use for {extra}: {usage_line(command)}", _help(command))
+        wrong = f"orch {command.name} has no use for {words[command.most]!r}: {usage_line(command)}"
+        raise usage(wrong, _as_command(command, words, argv) or _help(command))
+
+
+def _as_command(command: Command, words: Sequence[str], argv: Sequence[str]) -> str:
+    """What was meant by a command that was typed in many words: `orch run mv ls -la`."""
+    if not command.takes_rest or len(words) < 2 or any(map(str.isspace, words[1])):
+        return ""
+    typed = argv[argv.index(words[1], argv.index(words[0]) + 1) :]
+    start, line = f"orch {command.name} {words[0]}", " ".join(typed)
+    shell = f'{start} "{line}"   or: ' if not set(line) & set('"$`\\!') else ""
+    return f"{shell}{start} -- {_quoted(typed)}"
+
+
+def _quoted(words: Sequence[str]) -> str:
+    import shlex
+
+    return shlex.join(words)
 
 
 def _help(command: Command) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from orch.errors import OrchError
+from orch.model import is_live, label
 from orch.ops import hosts
-from orch.ops.attach import attach
+from orch.ops.attach import Viewing, attach
+from orch.ops.wait import wait_on
 from orch_agent.model import JobRef
 
 from . import options
 from .args import Arguments, Command
-from .output import is_terminal
+from .following import outcome
+from .output import is_terminal, note
+
+_SETTLING = 0.2  # seconds: a job's view closes a little before its end is written
 
 COMMAND = Command(
     name="attach",
@@ -25,13 +31,45 @@ COMMAND = Command(
 
 
 def main(args: Arguments) -> int:
-    """Become the terminal's program; comes back only with an error."""
+    """Show it until the person leaves or the job ends; then say how it stands."""
     name = args.words[0]
     JobRef.parse(name)
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise OrchError("refused", "attach needs a terminal, and this is none", f"orch logs -f {name}")
     viewing = attach(hosts.load(), name, args["host"])
     try:
-        os.execvpe(viewing.argv[0], viewing.argv, viewing.env)
+        status = _run(viewing)
     except OSError as error:
         raise OrchError("host", f"cannot start {viewing.argv[0]}: {error.strerror}", f"orch logs -f {name}") from None
+    if not viewing.switches:
+        note(_standing(viewing))
+    elif status:
+        raise OrchError("refused", "nobody looks at this tmux pane, so it cannot show the job", f"orch logs -f {name}")
+    return status
+
+
+def _run(viewing: Viewing) -> int:
+    """Run the program in front of the terminal to its end; signals, and what the keys mean, are its affair."""
+    quiet = [(os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)] if viewing.switches else []
+    defaults = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE)
+    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        argv, env = viewing.argv, viewing.env
+        pid = os.posix_spawnp(argv[0], argv, env, file_actions=quiet, setsigdef=defaults)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            kept[number] = signal.signal(number, lambda number, _: os.kill(pid, number))
+        while os.WIFSTOPPED(status := os.waitpid(pid, os.WUNTRACED)[1]):
+            os.kill(os.getpid(), signal.SIGSTOP)  # suspended by its own keys: the shell waits for us, not for it
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _standing(viewing: Viewing) -> str:
+    try:
+        job = wait_on(viewing.remote, [label(viewing.job)], _SETTLING).jobs[0]
+    except OrchError as error:
+        return f"orch: {error.message}\n  orch status"
+    return f"{label(job)} runs on; orch attach {job['name']}" if is_live(job) else outcome(job, "logs")

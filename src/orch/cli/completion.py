@@ -61,6 +61,6 @@ def main(args: Arguments) -> int:
     if shell not in SCRIPTS:
         guess = nearest(shell, SCRIPTS)
         hint = f"did you mean {guess}?" if guess else "orch knows bash, zsh and fish"
-        raise usage(f"no completion for {shell!a}", hint)
+        raise usage(f"no completion for {shell!r}", hint)
     say(SCRIPTS[shell].rstrip("\n"))
     return 0

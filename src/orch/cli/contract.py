@@ -5,6 +5,7 @@ orch runs commands as detached jobs. A job outlives the program that started it.
 
 START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true}; returns at once
          orch run NAME --json -- PROGRAM ARG... the same, quoted for you
+         orch run NAME - --json < FILE          COMMAND from standard input, for a long one
          --cwd DIR (default: here)  --env K=V  --no-tty (no terminal; for floods of output)
          --id KEY      repeat with the same key after any failure: still one job; another command: kind conflict
          --replace     cancel a live job of that name first; without it a live name is refused: kind name_in_use

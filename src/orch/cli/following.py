@@ -11,7 +11,7 @@ from orch.model import job_status, label
 from orch.ops.logs import Log, Newlines
 from orch.ops.wait import wait_on
 from orch.remote import Remote
-from orch_agent.model import JobView
+from orch_agent.model import COMPLETED, JobView
 
 from .output import document, note
 
@@ -21,9 +21,11 @@ def follow(remote: Remote, job: JobView) -> int:
     with while_waiting():
         try:
             copy(Log(remote, {"job": label(job), "follow": True}))
-            return job_status(wait_on(remote, [label(job)]).jobs[0])
+            ended = wait_on(remote, [label(job)]).jobs[0]
         except KeyboardInterrupt:
             return left(job)
+        note(outcome(ended, "show"))
+        return job_status(ended)
 
 
 def wait(remote: Remote, job: JobView, as_json: bool) -> int:
@@ -36,8 +38,18 @@ def wait(remote: Remote, job: JobView, as_json: bool) -> int:
         if as_json:
             document({"job": ended})
         else:
-            note(f"{label(ended)} {ended['state']}")
+            note(outcome(ended, "show"))
         return job_status(ended)
+
+
+def outcome(job: JobView, command: str) -> str:
+    """``fl.1 FAILED, exit status 4; orch show fl``: how it ended, and for a failure what to type next."""
+    if job["signal"]:
+        how = f", signal {job['signal']}"
+    else:
+        how = "" if job["exit_code"] is None else f", exit status {job['exit_code']}"
+    hint = "" if job["state"] == COMPLETED else f"; orch {command} {job['name']}"
+    return f"{label(job)} {job['state']}{how}{hint}"
 
 
 def left(job: JobView) -> int:

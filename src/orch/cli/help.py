@@ -31,5 +31,5 @@ def main(args: Arguments) -> int:
         say(help_text(load(topic).COMMAND, TABLE[topic].summary).rstrip("\n"))
     else:
         guess = nearest(topic, [*TABLE, "agents"])
-        raise usage(f"there is no help on {topic!a}", f"orch help {guess}".rstrip())
+        raise usage(f"there is no help on {topic!r}", f"orch help {guess}".rstrip())
     return 0

@@ -20,7 +20,7 @@ COMMAND = Command(
     words="NAME",
     options=(
         options.FOLLOW,
-        Option("--tail", "only the last N lines", "N", count),
+        Option("--tail", "only the last N lines", "N", count, short="-n"),
         Option("--since", "only what was written since: 5m, '2026-02-16 14:30', RFC 3339", "T", moment),
         Option("--grep", "only lines in which this Python regular expression is found", "RE"),
         Option("--new", "only what this reader has not seen yet; remembers how far it has come", "READER"),

@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn, Protocol, cast
 
 from orch import __version__
 from orch.errors import INTERRUPTED, REFUSED, OrchError, exit_status, explained, is_want_of_room, nearest, usage
+from orch_agent.model import Refusal
 
 from .args import Arguments, Command, help_text, parse
 from .output import note, say
@@ -50,6 +51,13 @@ TABLE = {
     "completion": Entry("completion", "Print the completion script for a shell"),
     "help": Entry("help", "Explain a command; `orch help agents` is for programs"),
 }
+ALIASES = {
+    **dict.fromkeys(("ls", "ps", "list", "queue"), "status"),
+    **dict.fromkeys(("kill", "stop", "rm"), "cancel"),
+    **dict.fromkeys(("log", "tail"), "logs"),
+    **dict.fromkeys(("-V", "version"), "--version"),
+}
+"""What other tools call it; not understood, but answered."""
 HIDDEN = {"__complete": Entry("complete", "Candidates for a half-typed command line")}
 
 
@@ -84,15 +92,20 @@ def dispatch(argv: Sequence[str]) -> int:
         say(f"orch {__version__}")
         return 0
     if name not in TABLE and name not in HIDDEN:
-        guess = nearest(name, TABLE)
-        raise usage(f"there is no command {name!a}", f"did you mean orch {guess}?" if guess else "orch help")
+        guess = ALIASES.get(name) or nearest(name, TABLE)
+        raise usage(f"there is no command {name!r}", f"did you mean orch {guess}?" if guess else "orch help")
     module = load(name)
     if name in HIDDEN:
         return module.main(Arguments({}, list(rest)))
     if _asks_for_help(rest):
         say(help_text(module.COMMAND, TABLE[name].summary).rstrip("\n"))
         return 0
-    return module.main(parse(module.COMMAND, rest))
+    try:
+        return module.main(parse(module.COMMAND, rest))
+    except Refusal as refusal:
+        if refusal.kind in ("usage", "refused") and not refusal.hint:
+            refusal.hint = f"orch help {name}"
+        raise
 
 
 def _asks_for_help(argv: Sequence[str]) -> bool:

@@ -21,3 +21,11 @@ SUBMIT = (
     Option("--follow", "show the log until the job ends, and end with its exit status", short="-f"),
     JSON,
 )
+
+LATER = {
+    **dict.fromkeys(("--mem", "--mem-max", "--cpus", "--timeout", "--retries", "--after", "--array"), "(0.3)"),
+    **dict.fromkeys(("--sync", "--no-sync", "--secret"), "(0.6)"),
+    **dict.fromkeys(("--max-usd", "--dry-run"), "(0.7)"),
+    "--notify": "",
+}
+"""Options that are promised, and the version that brings each; "" where that is not settled."""

@@ -15,6 +15,7 @@ COMMAND = Command(
     name="rerun",
     words="NAME",
     options=options.SUBMIT,
+    later=options.LATER,
     least=1,
     most=1,
     text="""\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 
 from orch import config
 from orch.errors import usage
@@ -15,21 +16,24 @@ from orch_agent.model import JobSpec, JobView, check_name
 
 from . import options
 from .args import Arguments, Command
-from .output import document, note, say
+from .output import clean, document, is_terminal, note, say
 
 COMMAND = Command(
     name="run",
-    words='NAME ["COMMAND" | -- ARG...]',
+    words='NAME ["COMMAND" | - | -- ARG...]',
     options=options.SUBMIT,
+    later=options.LATER,
     least=1,
     most=2,
     takes_rest=True,
     text="""\
 COMMAND is one shell string, run by `bash -lc`; what stands behind `--` is an argument vector, quoted for you.
-Without either, orch.toml (here or above) says what NAME runs. The n-th run of NAME is NAME.n.
+`-` reads COMMAND from standard input, however long it is. Without any of them orch.toml (here or above) says what NAME
+runs. The n-th run of NAME is NAME.n. A job's input is its own terminal, never yours: orch send, orch attach.
 
   orch run train "python train.py --epochs 10"
   orch run train --env EPOCHS=10 -- python train.py
+  orch run train - < train.sh
   orch run train --follow            # as orch.toml has it""",
 )
 
@@ -38,7 +42,7 @@ def main(args: Arguments) -> int:
     """Submit what the command line says."""
     check_options(args)
     name = check_name(args.words[0])
-    defaults = config.project_job(name, here())
+    defaults = _defaults(name, has_command=len(args.words) > 1 or args.rest is not None)
     remote = hosts.load().one(args["host"])
     command = _command(args, defaults)
     spec = with_options(_spec(name, command, defaults, remote), args, remote)
@@ -59,6 +63,16 @@ def here() -> str:
         raise usage("the current directory does not exist any more", "cd somewhere else first") from None
 
 
+def _defaults(name: str, has_command: bool) -> JobDefaults | None:
+    try:
+        return config.project_job(name, here())
+    except config.Elsewhere as error:
+        if not has_command:
+            raise
+        note(clean(f"orch: {error.message}; {name} is not in that file, and runs"))
+        return None
+
+
 def _command(args: Arguments, defaults: JobDefaults | None) -> str:
     name, given = args.words[0], args.words[1:]
     if given and args.rest is not None:
@@ -68,11 +82,21 @@ def _command(args: Arguments, defaults: JobDefaults | None) -> str:
             raise usage("there is nothing behind --", f"orch run {name} -- PROGRAM ARG...")
         return shlex.join(args.rest)
     if given:
-        return given[0]
+        return _typed() if given[0] == "-" else given[0]
     if defaults is None or defaults.command is None:
         hint = f'orch run {name} "COMMAND", or add [jobs.{name}] with a command to orch.toml'
         raise usage(f"no COMMAND, and no orch.toml here or above says what {name} runs", hint)
     return defaults.command
+
+
+def _typed() -> str:
+    """COMMAND from standard input, whose length no system limits as it does an argument's."""
+    if is_terminal(sys.stdin):
+        note("type the COMMAND; Ctrl-D at the beginning of a line ends it")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape").rstrip("\n")
+    except (OSError, AttributeError):
+        raise usage("COMMAND was to come from standard input, which cannot be read", "orch help run") from None
 
 
 def _spec(name: str, command: str, defaults: JobDefaults | None, remote: Remote) -> JobSpec:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orch.errors import OrchError
-from orch.model import HostStatus
+from orch.errors import REFUSED, OrchError
+from orch.model import HostStatus, is_meant
 from orch.ops import hosts
 from orch.ops.status import status
+from orch_agent.model import JobRef
 
 from . import options
 from .args import Arguments, Command, Option
@@ -24,6 +25,8 @@ COMMAND = Command(
         options.HOST,
     ),
     text="""\
+With --watch, what is pending or running comes first, then what has ended, the newest first; with --json too, one
+document a line whenever something has changed.
 MEMORY is what a job uses now, and of one that has ended the most that it used.
 A host that does not answer is shown as it last was, with the age of that.""",
 )
@@ -44,24 +47,30 @@ def main(args: Arguments) -> int:
 
 
 def _once(told: Sequence[HostStatus], args: Arguments) -> int:
+    refusal = _refusal(told, args.words)
     if args["json"]:
+        if refusal and not any(host.jobs for host in told):
+            raise refusal
         document(as_json(told))
-    else:
-        for line in lines(told):
-            say(line)
-        for text in notes(told, by_name=bool(args.words)):
-            note(text)
-    _refuse(told, args)
+        return REFUSED if refusal else 0
+    for line in lines(told):
+        say(line)
+    for text in notes(told, by_name=bool(args.words)):
+        note(text)
+    if refusal:
+        raise refusal
     return 0
 
 
-def _refuse(told: Sequence[HostStatus], args: Arguments) -> None:
+def _refusal(told: Sequence[HostStatus], names: Sequence[str]) -> OrchError | None:
     """An error where nobody answered, or where a job was asked for that nobody has."""
     if all(host.error for host in told):
         hints = "\n".join(dict.fromkeys(host.hint for host in told if host.hint))
         hint = hints or ("the jobs run on; ask again: orch status" if any(host.jobs for host in told) else "")
-        raise OrchError("host", "; ".join(f"{host.host.name}: {host.error}" for host in told), hint)
-    known = {name for host in told for job in host.jobs for name in (job["name"], f"{job['name']}.{job['run']}")}
-    missing = [name for name in args.words if name not in known]
+        return OrchError("host", "; ".join(f"{host.host.name}: {host.error}" for host in told), hint)
+    jobs = [job for host in told for job in host.jobs]
+    missing = [name for name in names if not any(is_meant(job, JobRef.parse(name)) for job in jobs)]
     if missing and not any(host.error for host in told):
-        raise OrchError("not_found", f"no such job: {', '.join(map(ascii, missing))}", "orch status --all")
+        place = "this host" if len(told) == 1 else "any host"
+        return OrchError("not_found", f"there is no job called {', '.join(missing)} on {place}", "orch status --all")
+    return None

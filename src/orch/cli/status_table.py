@@ -6,20 +6,27 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from orch.model import HostStatus, is_live
+from orch.model import HostStatus, is_live, label
 from orch_agent.model import JobView, rfc3339
 
 from .output import DIM, age, clean, local_time, size, state_colour, table
 
 
-def lines(told: Sequence[HostStatus]) -> list[str]:
-    """Header and rows; nothing where there are no jobs."""
+def lines(told: Sequence[HostStatus], live_first: bool = False) -> list[str]:
+    """Header and rows; nothing where there are no jobs. ``live_first``: then the ended ones, the newest first."""
     rows = [(host, job) for host in told for job in host.jobs]
+    if live_first:
+        ended = sorted((row for row in rows if not is_live(row[1])), key=_end, reverse=True)
+        rows = [*(row for row in rows if is_live(row[1])), *ended]
     if not rows:
         return []
     columns = _columns(told, [job for _, job in rows])
     cells = [list(columns), *([_cell(column, host, job) for column in columns] for host, job in rows)]
     return table(cells, [[], *([_colour(column, job) for column in columns] for _, job in rows)])
+
+
+def _end(row: tuple[HostStatus, JobView]) -> str:
+    return row[1].get("ended_at") or ""
 
 
 def _colour(column: str, job: JobView) -> str:
@@ -54,7 +61,8 @@ def _age(host: HostStatus) -> str:
 
 
 def notes(told: Sequence[HostStatus], by_name: bool = False) -> Iterator[str]:
-    """What a person should know besides: who is silent, and what to do where nothing is (and no job was named)."""
+    """What a person should know besides: what waits, who is silent, what to do where nothing is (and nothing named)."""
+    yield from waiting(told)
     silent = [host for host in told if host.error]
     if len(silent) < len(told):
         for host in silent:
@@ -62,6 +70,13 @@ def notes(told: Sequence[HostStatus], by_name: bool = False) -> Iterator[str]:
             yield clean(f"orch: {host.host.name} does not answer{shown}: {host.error}")
     if not by_name and not silent and not any(host.jobs for host in told):
         yield 'no jobs in the last 24 hours; start one: orch run NAME "COMMAND"; older ones: orch status --all'
+
+
+def waiting(told: Sequence[HostStatus]) -> Iterator[str]:
+    """A line for each job that waits for somebody to type."""
+    for job in (job for host in told if not host.error for job in host.jobs):
+        if is_live(job) and job.get("waiting_for_input"):
+            yield clean(f"{label(job)} waits for input: orch send {job['name']} TEXT")
 
 
 def as_json(told: Sequence[HostStatus]) -> dict[str, Any]:

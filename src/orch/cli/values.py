@@ -14,7 +14,7 @@ def duration(text: str) -> float:
     """Seconds in ``10s``, ``5m``, ``3h``, ``1d`` or a plain number."""
     found = _DURATION.fullmatch(text)
     if not found:
-        raise usage(f"{text!a} is no duration", "write 10s, 5m, 3h, 1d, or seconds")
+        raise usage(f"{text!r} is no duration", "write 10s, 5m, 3h, 1d, or seconds")
     return float(found[1]) * _SECONDS[found[2]]
 
 
@@ -31,13 +31,13 @@ def moment(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
         hint = "write 5m (ago), '2026-02-16 14:30' (local) or 2026-02-16T14:30:00Z"
-        raise usage(f"{text!a} is no time", hint) from None
+        raise usage(f"{text!r} is no time", hint) from None
 
 
 def count(text: str) -> int:
     """A number of lines."""
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise usage(f"{text!a} is no number of lines", "write a whole number, as in --tail 100")
+        raise usage(f"{text!r} is no number of lines", "write a whole number, as in --tail 100")
     return int(text)
 
 

@@ -49,6 +49,7 @@ def _tell(waited: Waited, args: Arguments) -> int:
             say(f"{label(job)} {job['state']}")
     if waited.timed_out:
         live = " ".join(label(job) for job in waited.jobs if is_live(job))
-        note(f"orch: not ended in time: {live}\n  wait on: orch wait {live}")
+        if not args["json"]:
+            note(f"orch: not ended in time: {live}\n  wait on: orch wait {live}")
         return LOST
     return jobs_status(ended if args["any"] else waited.jobs)

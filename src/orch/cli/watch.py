@@ -14,10 +14,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from orch.model import HostStatus
+from orch.model import HostStatus, is_live
 
 from .output import is_terminal, note, say
-from .status_table import as_json, lines, notes
+from .status_table import as_json, lines, notes, waiting
 
 INTERVAL = 2.0  # seconds; a job's memory is at most that old
 HOME, CLEAR, END_OF_LINE, BELOW = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
@@ -46,7 +46,7 @@ def _blocks(ask: Ask, json_lines: bool) -> int:
     pause, last = threading.Event(), ""
     while True:
         told = ask()
-        block = json.dumps(as_json(told)) if json_lines else "\n".join([*lines(told), *notes(told)])
+        block = json.dumps(as_json(told)) if json_lines else "\n".join([*lines(told, live_first=True), *notes(told)])
         if (gist := _gist(told)) != last:
             last = gist
             say(block + ("" if json_lines else "\n"))
@@ -56,21 +56,26 @@ def _blocks(ask: Ask, json_lines: bool) -> int:
 
 def _gist(told: Sequence[HostStatus]) -> str:
     """What counts as a change: what the table shows; not processor time, nor what other programs use."""
-    return "\n".join([*lines(told), *(host.error or "" for host in told)])
+    return "\n".join([*lines(told), *waiting(told), *(host.error or "" for host in told)])
 
 
 def _draw(told: Sequence[HostStatus]) -> None:
     width, height = os.get_terminal_size(sys.stdout.fileno())
-    sys.stdout.write(frame([*lines(told), *notes(told)], width, height))
+    live = sum(is_live(job) for host in told for job in host.jobs)
+    sys.stdout.write(frame(lines(told, live_first=True), width, height, live, list(notes(told))))
     sys.stdout.flush()
 
 
-def frame(rows: Sequence[str], width: int, height: int) -> str:
-    """Everything for one redraw, cut to the window."""
+def frame(rows: Sequence[str], width: int, height: int, live: int = 0, below: Sequence[str] = ()) -> str:
+    """Everything for one redraw, cut to the window: a header and ``live`` rows matter most, then what stands below."""
     room = max(1, height - 1)
+    below = below[: max(0, room - min(len(rows), live + 2))]
+    room -= len(below)
     if len(rows) > room:
-        rows = [*rows[: room - 1], f"... {len(rows) - room + 1} more"]
-    return HOME + "".join(cut(row, width) + END_OF_LINE + "\n" for row in rows) + BELOW
+        hidden, unseen = len(rows) - room + 1, max(0, live + 2 - room)
+        more = f"... {hidden} more, {unseen} of them live" if unseen else f"... {hidden} ended earlier"
+        rows = [*rows[: room - 1], more]
+    return HOME + "".join(cut(row, width) + END_OF_LINE + "\n" for row in [*rows, *below]) + BELOW
 
 
 def cut(text: str, width: int) -> str:

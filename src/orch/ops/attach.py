@@ -7,25 +7,32 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from orch.remote import Remote
+from orch_agent.model import JobView
+
 from .hosts import Hosts
 
 
 class Viewing(NamedTuple):
-    """A program to become, and the environment for it."""
+    """A program that shows a job, and the environment for it. ``switches``: it ends at once, another shows the job."""
 
+    remote: Remote
+    job: JobView
     argv: list[str]
     env: dict[str, str]
+    switches: bool
 
 
 def attach(hosts: Hosts, ref: str, host: str | None = None) -> Viewing:
-    """What to exec to see the job's terminal; leaving it leaves the job alone."""
+    """What to run to see the job's terminal; leaving it leaves the job alone."""
     remote = hosts.of_job(ref, host)
     answer = remote.call("attach", {"job": ref})
     argv: list[str] = answer["argv"]
     if remote.transport.here and "TMUX" in os.environ and is_same_server(argv, os.environ):
-        return Viewing(switching(argv), dict(os.environ))
+        return Viewing(remote, answer["job"], switching(argv), dict(os.environ), True)
     # Without TMUX, tmux speaks to the server that the agent spoke to, and does not mind being inside of another one.
-    return Viewing(remote.transport.on_terminal(argv), {k: v for k, v in os.environ.items() if k != "TMUX"})
+    outside = {key: value for key, value in os.environ.items() if key != "TMUX"}
+    return Viewing(remote, answer["job"], remote.transport.on_terminal(argv), outside, False)
 
 
 def is_same_server(argv: Sequence[str], env: Mapping[str, str]) -> bool:

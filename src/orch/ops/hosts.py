@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from orch import config
 from orch.errors import OrchError
-from orch.model import Host
+from orch.model import Host, is_meant
 from orch.providers import provider_of
 from orch.remote import Answer, Remote
 from orch_agent.model import JobRef, JobView
@@ -93,7 +93,11 @@ def status_of(remote: Remote, names: Sequence[str], show_all: bool) -> Answer:
 def _owner(ref: str, found: Sequence[tuple[Remote, list[JobView] | Exception]]) -> Remote:
     wanted = JobRef.parse(ref)
     silent = [remote.host.name for remote, jobs in found if isinstance(jobs, Exception)]
-    owners = [remote for remote, jobs in found if not isinstance(jobs, Exception) and any(_is(j, wanted) for j in jobs)]
+    owners = [
+        remote
+        for remote, jobs in found
+        if not isinstance(jobs, Exception) and any(is_meant(job, wanted) for job in jobs)
+    ]
     if len(owners) == 1:
         return owners[0]
     if owners:
@@ -101,8 +105,4 @@ def _owner(ref: str, found: Sequence[tuple[Remote, list[JobView] | Exception]]) 
         raise OrchError("refused", f"{ref} lives on {names}", f"say which: --host {owners[0].host.name}")
     if silent:
         raise OrchError("host", f"no host that answers has {ref}; {', '.join(silent)} did not answer", "orch status")
-    raise OrchError("not_found", f"no host has a job {ref}", "orch status --all")
-
-
-def _is(job: JobView, wanted: JobRef) -> bool:
-    return bool(job["name"] == wanted.name and wanted.run in (None, job["run"]))
+    raise OrchError("not_found", f"there is no job called {ref} on any host", "orch status --all")

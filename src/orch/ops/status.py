@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from orch.model import HostStatus
+from orch.model import HostStatus, is_meant
 from orch.remote import Remote
-from orch_agent.model import JobView, Refusal
+from orch_agent.model import JobRef, JobView, Refusal
 
 from . import cache
 from .hosts import Hosts, status_of
@@ -43,4 +43,4 @@ def _told(remote: Remote, outcome: HostStatus | Exception, names: Sequence[str])
 
 
 def _named(job: JobView, names: Sequence[str]) -> bool:
-    return bool({job["name"], f"{job['name']}.{job['run']}"} & set(names))
+    return any(is_meant(job, JobRef.parse(name)) for name in names)

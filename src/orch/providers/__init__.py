@@ -20,6 +20,6 @@ def provider_of(host: Host) -> Provider:
         known = ", ".join(REGISTRY)
         guess = nearest(host.provider, REGISTRY)
         hint = f"did you mean {guess}?" if guess else f"this version knows: {known}"
-        raise ConfigError(f"{host.source}: [hosts.{host.name}] has an unknown provider {host.provider!a}", hint)
+        raise ConfigError(f"{host.source}: [hosts.{host.name}] has an unknown provider {host.provider!r}", hint)
     provider: Provider = import_module(REGISTRY[host.provider]).PROVIDER
     return provider
