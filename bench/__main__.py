@@ -34,7 +34,8 @@ def main(words: list[str]) -> int:
         found[name] = importlib.import_module(f"bench.{name}").figures()
         print(f"\n{name} ({time.monotonic() - began:.0f} s)\n{figures.table(found[name])}", flush=True)
     if "--write" in words:
-        write("\n\n".join(f"### `python bench {name}`\n\n{figures.markdown(rows)}" for name, rows in found.items()))
+        for name, rows in found.items():
+            write(name, figures.markdown(rows))
     return 1 if any(figure.met is False for rows in found.values() for figure in rows) else 0
 
 
@@ -46,11 +47,14 @@ def machine() -> str:
     )
 
 
-def write(text: str) -> None:
-    """Put the figures into the page."""
-    page = PAGE.read_text()
-    head, rest = page.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\nMeasured on: {machine()}.\n\n{text}\n{END}{rest.split(END)[1]}")
+def write(name: str, table: str) -> None:
+    """Put the figures of one measurement into the page, in place of the last ones."""
+    head, rest = PAGE.read_text().split(BEGIN)
+    body, tail = rest.split(END)
+    sections = {part.split("`")[1].removeprefix("python bench "): part for part in body.split("### ")[1:]}
+    sections[name] = f"`python bench {name}`\n\nMeasured on {machine()}.\n\n{table}\n"
+    shown = "\n".join("### " + sections[known].rstrip() + "\n" for known in NAMES if known in sections)
+    PAGE.write_text(f"{head}{BEGIN}\n{shown}{END}{tail}")
 
 
 if __name__ == "__main__":

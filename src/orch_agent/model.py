@@ -56,7 +56,7 @@ def is_name(text: str) -> bool:
 def check_name(text: str, what: str = "job name") -> str:
     """Return ``text``, or refuse it with the rule in the message."""
     if not is_name(text):
-        raise Refusal("usage", "%s %s is not allowed: it takes %s" % (what, ascii(text), NAME_RULE))
+        raise Refusal("usage", "%s %r is not allowed: it takes %s" % (what, text, NAME_RULE))
     return text
 
 
@@ -71,7 +71,7 @@ class JobRef(NamedTuple):
         """Read a reference; refuses what is neither ``NAME`` nor ``NAME.n``."""
         name, dot, run = text.partition(".")
         if dot and not (run.isascii() and run.isdigit() and len(run) < 10 and run[0] != "0"):
-            raise Refusal("usage", "%s is not a job: write NAME or NAME.RUN, as in train.3" % ascii(text))
+            raise Refusal("usage", "%r is not a job: write NAME or NAME.RUN, as in train.3" % text)
         return JobRef(check_name(name), int(run) if dot else None)
 
     def __str__(self) -> str:
