@@ -139,3 +139,10 @@ def test_states_in_every_document_are_slurms(orch: Orch) -> None:
     assert done.status == 1
     for job in done.json["jobs"]:
         assert job["submitted_at"] <= job["ended_at"]
+
+
+def test_show_says_nothing_twice(orch: Orch) -> None:
+    orch("run", "killed", "--wait", "exec sh -c 'kill -9 $$'")
+    orch("run", "missing", "--wait", "no-such-program")
+    assert orch("show", "killed").out.count("killed by SIGKILL") == 1
+    assert "a command was not found" in orch("show", "missing").out

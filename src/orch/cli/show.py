@@ -42,7 +42,7 @@ def _lines(shown: Answer) -> Iterator[str]:
     width = max(len(name) for name, _ in facts)
     for name, text in facts:
         yield f"  {name:<{width}}  {clean(text)}"
-    if shown["why"]:
+    if shown["why"] and shown["why"] != job["reason"]:
         yield from ["", colour("Why", RED), *(f"  {clean(line)}" for line in shown["why"].splitlines())]
     if shown["log_tail"]:
         yield from ["", colour("The log ends with", BOLD)]
