@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 
-from . import cgroup, files, layout, locks, procs, request, tree, usage, view, wire
+from . import cgroup, files, layout, locks, request, tree, usage, view, wire
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
 from .model import CANCELLED, NODE_FAIL, Ended, Result
@@ -53,18 +53,17 @@ def _has_runner(job_id: str) -> bool:
 
 def _watch(record: Record) -> Ended:
     """Sample the tree, end it if asked to, and return when it is gone."""
-    group = cgroup.find(record.cgroup)
-    family = tree.Tree(record.id, (record.pid or 0, record.birth or ""), group, None)
-    sampler = usage.Sampler(group)
+    family = tree.of(record)
+    sampler = usage.Sampler(family.group)
     sampler.last = usage.read(layout.usage_file(record.id)) or sampler.last
     fd = usage.open_file(layout.usage_file(record.id))
     cancelled = False
     ending = None
-    members = family.members(thorough=True)
+    members = family.survivors()
     while members:
         grace = request.read(record.id)
         cancelled = cancelled or grace is not None
-        if grace is None and not procs.is_same(family.root, record.birth or ""):
+        if grace is None and not family.has_root():
             if record.spec.keep_children:
                 break
             grace = tree.SURVIVORS_GRACE  # the command has exited: what it left behind ends with it
@@ -73,10 +72,9 @@ def _watch(record: Record) -> Ended:
             ending.step()
         usage.write(fd, sampler.sample(members.values(), None))
         time.sleep(tree.STEP if ending is not None else _LOOK)
-        # The look at every process costs; it is taken when the quick look finds nobody.
-        members = family.members() or family.members(thorough=True)
-    if group is not None:
-        group.remove()
+        members = family.survivors()
+    if family.group is not None:
+        family.group.remove()
     state, reason = (CANCELLED, "cancelled; ") if cancelled else (NODE_FAIL, "")
     reason += "its runner was killed and the command ran on without it; its exit status is unknown"
     return Ended(time.time(), Result(state, None, None, reason, sampler.last.mem_peak_bytes, sampler.last.cpu_seconds))

@@ -75,6 +75,11 @@ class Record(NamedTuple):
         return "%s.%d" % (self.name, self.run)
 
     @property
+    def is_pending(self) -> bool:
+        """Whether nobody has started or ended it."""
+        return self.started_at is None and self.ended_at is None
+
+    @property
     def log_path(self) -> str:
         """Where its log is."""
         return layout.log_file(self.name, self.run)
@@ -226,7 +231,7 @@ class Ledger:
         """Write down the end of a job that nobody has started; whether nobody has."""
         with self.transaction():
             record = self.get(job_id)
-            return record is not None and record.started_at is None and self.settle(job_id, ended)
+            return record is not None and record.is_pending and self.settle(job_id, ended)
 
 
 def stored_end(record: Record) -> Optional[Ended]:

@@ -14,7 +14,7 @@ import sqlite3
 import time
 from typing import Optional
 
-from . import cgroup, files, layout, locks, procs, trouble, wire
+from . import cgroup, files, layout, locks, procs, tree, trouble, wire
 from .launch import detach
 from .ledger import Ledger, Record, stored_end
 from .model import CANCELLED, Ended, Pending, Result, Running, State
@@ -33,14 +33,6 @@ def written_end(job_id: str) -> Optional[Ended]:
     return Ended(*found) if found else None
 
 
-def _survives(record: Record) -> bool:
-    """Whether any process of the job lives."""
-    if record.pid is not None and procs.is_same(record.pid, record.birth or ""):
-        return True
-    group = cgroup.find(record.cgroup)
-    return bool(group and group.pids()) or bool(procs.marked(record.id))
-
-
 def _last_sign(record: Record) -> float:
     """When the job was last seen to live."""
     signs = [record.started_at or record.submitted_at]
@@ -55,7 +47,7 @@ def _last_sign(record: Record) -> float:
 def evidence(record: Record) -> Evidence:
     """What can be seen of the job now."""
     held = locks.is_held(layout.lock_file(record.id))
-    alive = held or (record.started_at is not None and _survives(record))
+    alive = held or (record.started_at is not None and bool(tree.of(record).survivors()))
     return Evidence(
         lock_held=held,
         alive=alive,

@@ -23,7 +23,8 @@ from .audience import Audience
 from .joblog import JobLog
 from .launch import detach
 from .ledger import Record, Start, open_ledger
-from .model import CANCELLED, COMPLETED, FAILED, JOB_ENV, NODE_FAIL, Ended, Refusal, Result
+from .model import JOB_ENV, NODE_FAIL, Ended, Refusal, Result
+from .state import verdict
 
 _BATCH = 1 << 18
 _LAST_LOOK = 1.0
@@ -37,7 +38,7 @@ def main(job_id: str) -> None:
     cgroup.keep_apart()
     with open_ledger() as ledger:
         record = ledger.get(job_id)
-    if record is not None and record.started_at is None and record.ended_at is None:
+    if record is not None and record.is_pending:
         _try(record)
 
 
@@ -93,7 +94,7 @@ class Runner:
     def _claim(self, birth: str) -> bool:
         with open_ledger() as ledger, ledger.transaction():
             now = ledger.get(self.record.id)
-            if now is None or now.started_at is not None or now.ended_at is not None:
+            if now is None or not now.is_pending:
                 return False
             self.lock = locks.hold(layout.lock_file(self.record.id))
             self.group = cgroup.create(self.record.id)
@@ -204,16 +205,15 @@ class Runner:
 
     def _waits(self, now: float) -> Optional[bool]:
         """Whether the job waits for somebody to type."""
-        if self.child.master is None or self.child.slave is None:
+        if self.child.master is None:
             return False
         try:
             group = os.tcgetpgrp(self.child.master)
-            terminal_name = os.ttyname(self.child.slave)
         except OSError:
             return None
         tail = os.pread(self.log.fd, 1, max(0, self.log.size - 1))
         prompted = now - self.quiet_since > 1 and tail not in (b"", b"\n", b"\r")
-        return procs.waits_for_terminal(group, terminal_name, prompted)
+        return procs.waits_for_terminal(group, self.child.terminal, prompted)
 
     # Ending
 
@@ -246,9 +246,7 @@ class Runner:
             until = time.monotonic() + _LAST_LOOK
             while self._relay() and time.monotonic() < until:
                 pass
-        lost = self.log.finish()
-        self.log.measure()
-        end = Ended(time.time(), self._result(lost))
+        end = Ended(time.time(), self._result(self.log.finish()))
         self._write_down(end)
         self.audience.farewell(_LAST_LOOK)
         files.remove(layout.usage_file(self.record.id))  # the result has the final account
@@ -277,28 +275,10 @@ class Runner:
         exited = os.WIFEXITED(self.wait_status)
         code = os.WEXITSTATUS(self.wait_status) if exited else None
         number = None if exited else os.WTERMSIG(self.wait_status)
-        state, reason = self._verdict(code, number)
+        left = self.ending.asked if self.ending is not None else 0
+        state, reason = verdict(self.cause, code, number, left)
         final = self.sampler.sample(self.tree.members().values(), None)
         return Result(state, code, number, reason, final.mem_peak_bytes or None, round(final.cpu_seconds, 3), lost)
-
-    def _verdict(self, code: Optional[int], number: Optional[int]) -> tuple[str, Optional[str]]:
-        if self.cause == "cancel":
-            return CANCELLED, "cancelled"
-        if self.cause == "host":
-            return NODE_FAIL, "the host was going down (its runner got SIGTERM)"
-        if number is not None:
-            return FAILED, "killed by %s" % signal_name(number)
-        left = self.ending.asked if self.ending is not None else 0
-        reason = "%d processes it left behind were ended (--keep-children keeps them)" % left if left else None
-        return (COMPLETED if code == 0 else FAILED), reason
-
-
-def signal_name(number: int) -> str:
-    """``SIGKILL`` for 9."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "signal %d" % number
 
 
 def _drain(fd: int) -> None:

@@ -11,10 +11,11 @@ Invariants, in the order they are applied
 
 from __future__ import annotations
 
+import signal
 from typing import NamedTuple, Optional
 
 from .ledger import Record, stored_end
-from .model import CANCELLED, NODE_FAIL, Ended, Pending, Result, Running, State
+from .model import CANCELLED, COMPLETED, FAILED, NODE_FAIL, Ended, Pending, Result, Running, State
 
 
 class Evidence(NamedTuple):
@@ -50,3 +51,26 @@ def _lost(record: Record, seen: Evidence, why: str) -> Ended:
     if seen.cancelled:
         return Ended(at, Result(CANCELLED, reason="cancelled; " + why))
     return Ended(at, Result(NODE_FAIL, reason=why))
+
+
+def verdict(cause: Optional[str], code: Optional[int], number: Optional[int], left: int) -> tuple[str, Optional[str]]:
+    """State and reason of a command that was seen to end: by exit status ``code`` or signal ``number``.
+
+    ``cause``: who ended it, ``cancel`` or ``host`` or nobody. ``left``: how many processes it left behind.
+    """
+    if cause == "cancel":
+        return CANCELLED, "cancelled"
+    if cause == "host":
+        return NODE_FAIL, "the host was going down (its runner got SIGTERM)"
+    if number is not None:
+        return FAILED, "killed by %s" % _signal_name(number)
+    reason = "%d processes it left behind were ended (--keep-children keeps them)" % left if left else None
+    return (COMPLETED if code == 0 else FAILED), reason
+
+
+def _signal_name(number: int) -> str:
+    """``SIGKILL`` for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number

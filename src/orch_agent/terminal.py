@@ -62,6 +62,7 @@ class Child:
         self._gate = gate
         self.master = master
         self.slave = slave
+        self.terminal = "" if slave is None else os.ttyname(slave)
 
     def let_go(self) -> None:
         """Let it begin."""

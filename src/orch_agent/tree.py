@@ -17,6 +17,7 @@ import time
 from typing import Optional
 
 from . import cgroup, procs
+from .ledger import Record
 from .procs import Process
 
 _SUBREAPER = 36
@@ -52,7 +53,7 @@ class Tree:
 
     def members(self, thorough: bool = False) -> dict[int, Process]:
         """Who lives, by pid. ``thorough`` asks every process of the host for the marker if it must."""
-        roots = [self.root] if procs.is_same(self.root, self._birth) else []
+        roots = [self.root] if self.has_root() else []
         if self.parent is not None:
             roots += procs.children(self.parent)
         elif thorough:
@@ -61,6 +62,14 @@ class Tree:
             roots += self.group.pids()
         own = [pid for pid in dict.fromkeys(roots) if pid == self.root or not self._is_stranger(pid)]
         return procs.descendants(own)
+
+    def has_root(self) -> bool:
+        """Whether the command itself still lives."""
+        return procs.is_same(self.root, self._birth)
+
+    def survivors(self) -> dict[int, Process]:
+        """Who lives; the look at every process costs, and is taken when the quick look finds nobody."""
+        return self.members() or self.members(thorough=True)
 
     def _is_stranger(self, pid: int) -> bool:
         if pid == os.getpid() or procs.is_agent(pid):
@@ -77,6 +86,11 @@ class Tree:
                         os.kill(process.pid, number)
                 except OSError:
                     pass  # gone by itself, or another user's (setuid): nothing we may do
+
+
+def of(record: Record) -> Tree:
+    """The tree of a job that has lost its runner, as its record tells it."""
+    return Tree(record.id, (record.pid or 0, record.birth or ""), cgroup.find(record.cgroup), None)
 
 
 class Ending:

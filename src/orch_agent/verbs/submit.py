@@ -23,7 +23,7 @@ def run(request: Request) -> Answer:
     spec = check_spec(wire.spec_from(request.get("spec") or {}))
     with open_ledger() as ledger:
         record, created = _accept(ledger, job_id, spec)
-        if record.started_at is None and record.ended_at is None:
+        if record.is_pending:
             _start(record)
         return {"job": view(ledger, record), "created": created}
 
