@@ -9,7 +9,7 @@ import sys
 from . import trouble, wire
 from .model import Refusal
 
-VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach")
+VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "examine")
 
 
 def answer(verb: str) -> int:

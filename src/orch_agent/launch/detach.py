@@ -19,7 +19,9 @@ from ..model import JOB_ENV
 original_umask = 0o022
 """What jobs get: the umask we were started with; our own files are private."""
 
-_AGENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+AGENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+"""The directory that this agent runs from."""
+
 _SCRUBBED = ("TMUX", "TMUX_PANE", *JOB_ENV)
 
 
@@ -89,7 +91,7 @@ def environment() -> dict[str, str]:
 
 def command(verb: str, *words: str) -> list[str]:
     """The command line that calls this very agent."""
-    return [sys.executable, "-I", "-S", _AGENT, verb, *words]
+    return [sys.executable, "-I", "-S", AGENT, verb, *words]
 
 
 def agent(verb: str, job_id: str) -> None:

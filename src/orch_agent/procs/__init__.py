@@ -19,9 +19,9 @@ MARKER = JOB_ENV[0]
 """The environment variable that marks every process of a job, also one that left its session."""
 
 if sys.platform == "linux":
-    from .linux import argv, boot_id, children, having, inspect, resident, shares, waits_for_terminal
+    from .linux import argv, boot_id, children, command_lines, having, inspect, resident, shares, waits_for_terminal
 else:
-    from .ps import argv, boot_id, children, having, inspect, resident, shares, waits_for_terminal
+    from .ps import argv, boot_id, children, command_lines, having, inspect, resident, shares, waits_for_terminal
 
 __all__ = [
     "MARKER",
@@ -29,6 +29,7 @@ __all__ = [
     "argv",
     "boot_id",
     "children",
+    "command_lines",
     "descendants",
     "inspect",
     "is_agent",

@@ -59,6 +59,11 @@ def argv(pid: int) -> list[str]:
     return [os.fsdecode(word) for word in _slurp("/proc/%d/cmdline" % pid).split(b"\0")[:-1]]
 
 
+def command_lines() -> list[list[str]]:
+    """The command line of every process."""
+    return [argv(pid) for pid in pids()]
+
+
 def having(entry: str) -> list[int]:
     """Pids of all processes that were started with ``NAME=value`` in their environment (19 us a process)."""
     wanted = entry.encode()

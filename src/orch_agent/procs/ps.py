@@ -67,6 +67,11 @@ def argv(pid: int) -> list[str]:
     return _run("ps", "-ww", "-o", "command=", "-p", str(pid)).split()
 
 
+def command_lines() -> list[list[str]]:
+    """The command line of every process, cut at white space."""
+    return [line.split() for line in _run("ps", "-axww", "-o", "command=").splitlines()]
+
+
 def having(entry: str) -> list[int]:
     """Pids of own processes that were started with ``NAME=value`` in their environment."""
     flags = ("-axEww",) if sys.platform == "darwin" else ("axeww",)
