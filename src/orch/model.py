@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from orch_agent.model import (
     CANCELLED,
@@ -54,6 +54,24 @@ class HostStatus(NamedTuple):
     as_of: float | None
     error: str | None = None
     hint: str = ""
+
+
+CheckState = Literal["ok", "warning", "failed", "skipped"]
+
+
+class Check(NamedTuple):
+    """One thing about a host that was looked at; ``says`` is what was found.
+
+    ``mend`` is the command that mends it, or shows what to mend: for the person's shell on the host or, with ``here``,
+    on the laptop. ``safe``: it harms nothing, whatever the host is like, so ``orch doctor --fix`` offers to run it.
+    """
+
+    name: str
+    state: CheckState
+    says: str
+    mend: str = ""
+    safe: bool = False
+    here: bool = False
 
 
 def new_id() -> str:

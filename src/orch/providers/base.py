@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from orch.model import Host
+from orch.model import Check, Host
 from orch.transport import Transport
 
 
@@ -26,3 +26,6 @@ class Provider(Protocol):
 
     def transport(self, host: Host) -> Transport:
         """The way to ``host``, whose options have been checked against ``options``."""
+
+    def checks(self, host: Host) -> list[Check]:
+        """For ``orch doctor``: what can be said of the way to ``host``. One that failed says that there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orch.model import Host
+from orch.model import Check, Host
 from orch.transport import LocalTransport, Transport
 
 
@@ -16,6 +16,10 @@ class Local:
     def transport(self, host: Host) -> Transport:
         """A child process."""
         return LocalTransport()
+
+    def checks(self, host: Host) -> list[Check]:
+        """It is here."""
+        return []
 
 
 PROVIDER = Local()
