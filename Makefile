@@ -12,7 +12,7 @@ test: setup lint    # everything CI checks
 	python39=$$(tools/python39) && ORCH_TEST_PYTHON39=$$python39 .venv/bin/pytest
 
 setup:    # all that the tests need: system packages, Python packages, a Python 3.9
-	tools/system-packages venv tmux zsh fish node gcc faketime ps setpriv unshare less
+	tools/system-packages venv tmux zsh fish node gcc faketime ps setpriv unshare nsenter ip ssh sshd less
 	tools/setup dev examples
 	tools/python39
 

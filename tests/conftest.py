@@ -3,7 +3,8 @@
 Invariants
 - HOME and everything that follows from it point into a temporary directory before any test begins.
 - The tripwire looks at the person's real files before and after the run, and fails it if any has changed.
-- What a test started is ended by the test's own fixtures, by pid, through the agent.
+- What a test started is ended by the test's own fixtures, by pid, through the agent. Machines and links that they
+  have left are ended after the run, which fails.
 """
 
 from __future__ import annotations
@@ -12,13 +13,19 @@ import os
 import pwd
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.agent import Agent
 from tests.support.cli import Orch
+from tests.support.laptop import Laptop
+from tests.support.link import Link
+from tests.support.machine import Machine
+from tests.support.root import Held
 from tests.support.tripwire import Tripwire
 
 pytest_plugins = ["tests.plugins.no_skips"]
@@ -39,7 +46,11 @@ def pytest_configure() -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if the person's files were touched."""
+    """Fail the run if the person's files were touched, or something was left running."""
+    for left in list(Held.living):
+        print(f"\nLEFT RUNNING: {left}", file=sys.stderr)
+        left.kill()
+        session.exitstatus = 3
     touched = _tripwire.touched()
     if touched:
         print(f"\nTRIPWIRE: the tests touched {', '.join(touched)}", file=sys.stderr)
@@ -70,3 +81,59 @@ def agent(home: Path) -> Iterator[Agent]:
 def orch(home: Path, agent: Agent) -> Orch:
     """The command line, as a person calls it; its jobs are ended after the test."""
     return Orch(home)
+
+
+@pytest.fixture
+def machines() -> Iterator[Callable[..., Machine]]:
+    """Makes machines and switches them on: ``machines(name, **options)``."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("machines are made of Linux namespaces")
+    with ExitStack() as stack:
+
+        def make(*words: str, **options: Any) -> Machine:
+            one = Machine(*words, **options)
+            stack.callback(one.close)
+            one.boot()
+            return one
+
+        yield make
+
+
+@pytest.fixture
+def machine(machines: Callable[..., Machine]) -> Machine:
+    """A machine of this network namespace."""
+    return machines()
+
+
+@pytest.fixture
+def links() -> Iterator[Callable[..., Link]]:
+    """Makes links: ``links(delay, beside)``."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("links are made of Linux namespaces")
+    with ExitStack() as stack:
+
+        def make(*words: Any, **options: Any) -> Link:
+            one = Link(*words, **options)
+            stack.callback(one.close)
+            return one
+
+        yield make
+
+
+@pytest.fixture
+def link(links: Callable[..., Link]) -> Link:
+    """A link without delay."""
+    return links()
+
+
+@pytest.fixture
+def laptop() -> Iterator[Callable[..., Laptop]]:
+    """Makes laptops: ``laptop(machine, ...)`` knows these machines, by their names."""
+    with ExitStack() as stack:
+
+        def make(*machines: Machine, **options: Any) -> Laptop:
+            one = Laptop(*machines, **options)
+            stack.callback(one.close)
+            return one
+
+        yield make

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-
-def _as_root(*words: str) -> None:
-    sudo = [] if os.getuid() == 0 else ["sudo", "-n"]
-    subprocess.run([*sudo, *words], check=True, capture_output=True)
+from tests.support.root import as_root
 
 
 @contextlib.contextmanager
 def tmpfs(where: Path, size: str) -> Iterator[Path]:
     """An empty file system of ``size`` bytes at ``where``."""
     where.mkdir()
-    _as_root(
+    as_root(
         "mount", "-t", "tmpfs", "-o", f"size={size},mode=700,uid={os.getuid()},gid={os.getgid()}", "tmpfs", str(where)
     )
     try:
         yield where
     finally:
         # Lazy: a process that ends this very moment may still have its working directory there.
-        _as_root("umount", "-l", str(where))
+        as_root("umount", "-l", str(where))
 
 
 @contextlib.contextmanager
 def read_only(where: Path) -> Iterator[None]:
     """``where`` and all below it cannot be written, by root neither."""
-    _as_root("mount", "--bind", str(where), str(where))
+    as_root("mount", "--bind", str(where), str(where))
     try:
-        _as_root("mount", "-o", "remount,bind,ro", str(where))
+        as_root("mount", "-o", "remount,bind,ro", str(where))
         yield
     finally:
-        _as_root("umount", "-l", str(where))
+        as_root("umount", "-l", str(where))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,18 +39,21 @@ class Started(subprocess.Popen[bytes]):
 
 
 class Orch:
-    """``orch`` in a home of its own."""
+    """``orch`` in a home of its own; ``before`` are words that run what stands behind them."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, env: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> None:
         self.home = home
+        self.env = {"HOME": str(home), **(env or {})}
+        self.before = before
 
     def argv(self, *words: str | bytes) -> list[str | bytes]:
         """The command line."""
-        return [sys.executable, "-c", "import sys; from orch.cli.main import orch; sys.exit(orch())", *words]
+        program = "import sys; from orch.cli.main import orch; sys.exit(orch())"
+        return [*self.before, sys.executable, "-c", program, *words]
 
     def __call__(self, *words: str | bytes, timeout: float = 60, **more: Any) -> Done:
-        """Run a command to its end; ``before`` are words that run what stands behind them."""
-        env = {**os.environ, "HOME": str(self.home), **more.pop("env", {})}
+        """Run a command to its end; ``before`` are further words before all others."""
+        env = {**os.environ, **self.env, **more.pop("env", {})}
         stdin = None if "input" in more else subprocess.DEVNULL
         argv = [*more.pop("before", []), *self.argv(*words)]
         done = subprocess.run(argv, capture_output=True, timeout=timeout, env=env, stdin=stdin, **more)
@@ -58,4 +62,5 @@ class Orch:
     def popen(self, *words: str | bytes, **more: Any) -> Started:
         """Start a command."""
         pipe = subprocess.PIPE
-        return Started(self.argv(*words), **{"stdin": pipe, "stdout": pipe, "stderr": pipe, **more})
+        env = {**os.environ, **self.env, **more.pop("env", {})}
+        return Started(self.argv(*words), **{"stdin": pipe, "stdout": pipe, "stderr": pipe, "env": env, **more})

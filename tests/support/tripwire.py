@@ -26,7 +26,8 @@ class Tripwire:
     """What the watched places looked like when this was made."""
 
     def __init__(self, home: Path) -> None:
-        self._places = [home / name for name in _WATCHED] + [Path(f"/tmp/tmux-{os.getuid()}")]
+        self._places = [home / name for name in _WATCHED]
+        self._places += [Path(f"/tmp/{name}-{os.getuid()}") for name in ("tmux", "orch")]
         self._before = self._look()
 
     def _look(self) -> dict[str, tuple[int, int]]:
