@@ -38,10 +38,11 @@ def _python_files(root: str) -> Iterator[str]:
 def digest() -> str:
     """First 16 hex digits of the sha256 over every path and content."""
     parts = (b"%s\0%d\0%s" % (path.encode(), len(content), content) for path, content in sources().items())
-    return _sha256(b"".join(parts))[:16]
+    return sha256(b"".join(parts))[:16]
 
 
-def _sha256(data: bytes) -> str:
+def sha256(data: bytes) -> str:
+    """The hash of ``data`` in hex digits."""
     # CPython's own module (3.12 and later, 3.11) first: hashlib loads OpenSSL, 6 ms that every command would pay.
     for name in ("_sha2", "_sha256", "hashlib"):
         try:
@@ -62,7 +63,7 @@ def pack() -> tuple[bytes, str]:
             member = tarfile.TarInfo(path)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue(), _sha256(buffer.getvalue())
+    return buffer.getvalue(), sha256(buffer.getvalue())
 
 
 def installer() -> str:

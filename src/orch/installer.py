@@ -2,7 +2,8 @@
 
 Its source is sent as text to a Python 3.9 or later that has never heard of orch, so it imports nothing of ours.
 What comes in must have the sha256 that was announced: a link may end early. The rename is the only step that others
-can see. So half an agent is impossible and racing installers are harmless.
+can see. So half an agent is impossible and racing installers are harmless. Beside the agent lies ``python``, a link to
+the interpreter that installs it: that one runs it from then on, and when it is gone, the agent is installed anew.
 """
 
 import compileall
@@ -25,6 +26,8 @@ def install(target: str, sha256: str) -> None:
     aside = tempfile.mkdtemp(prefix=".agent-", dir=root)
     try:
         _unpack(parcel, aside)
+        # Not a virtual environment's: those come and go.
+        os.symlink(getattr(sys, "_base_executable", None) or sys.executable, os.path.join(aside, "python"))
         if not compileall.compile_dir(aside, quiet=2):
             raise OSError("Python %s cannot compile it" % sys.version.split()[0])
         _sync_tree(aside)
@@ -49,9 +52,9 @@ def _put(aside: str, target: str) -> None:
     try:
         os.rename(aside, target)
     except OSError:
-        if os.path.exists(os.path.join(target, "__main__.py")):
+        if all(os.path.exists(os.path.join(target, name)) for name in ("__main__.py", "python")):
             return  # another installer was faster, with the same bytes
-        os.rename(target, os.path.join(aside, "ruin"))  # somebody deleted parts of it
+        os.rename(target, os.path.join(aside, "ruin"))  # somebody deleted parts of it, or its Python
         os.rename(aside, target)
         shutil.rmtree(os.path.join(target, "ruin"), ignore_errors=True)
 
@@ -59,7 +62,8 @@ def _put(aside: str, target: str) -> None:
 def _sync_tree(directory: str) -> None:
     for parent, _, names in os.walk(directory):
         for name in names:
-            _sync(os.path.join(parent, name))
+            if not os.path.islink(os.path.join(parent, name)):
+                _sync(os.path.join(parent, name))
         _sync(parent)
 
 

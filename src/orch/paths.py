@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+_SHORT = 50  # bytes, which with a socket's own name stays below 80
+
 
 def _base(variable: str, default: str) -> str:
     """An XDG directory: the specification says that a relative one is to be ignored."""
@@ -42,6 +44,14 @@ def status_caches() -> str:
 def reports() -> str:
     """Where a report goes when orch itself fails."""
     return os.path.join(_cache(), "reports")
+
+
+def sockets() -> str:
+    """Where the sockets of ssh's connections are. Short, whatever HOME is: a socket's path has a limit."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime) and len(os.fsencode(runtime)) <= _SHORT:
+        return os.path.join(runtime, "orch")
+    return f"/tmp/orch-{os.getuid()}"  # noqa: S108
 
 
 def _cache() -> str:

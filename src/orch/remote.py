@@ -3,13 +3,14 @@
 Invariants
 - A verb is one script: it runs the agent of exactly our version, or ends with 90 where that is missing; then the
   agent is installed and the same request is sent again. Every verb bears repetition, so this is safe.
+- A request begins with ``#``. Should a start-up file on the host put another shell in the place of our script, that
+  shell reads the request as a comment, and not as commands.
 - Whatever does not read as the agent's answer is an error of kind ``host``, never a guess.
 - Only here do jobs learn the name that their host has on this laptop.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +22,31 @@ from .errors import OrchError
 from .model import Host
 from .transport import Completed, Stream, Transport
 
-MISSING = 90
+MISSING, NO_PYTHON = 90, 91
 _AGENT = 'a="${ORCH_HOME:-$HOME/.orch}/agent-%s"; '
+_RUN = '[ -x "$a/python" ] && [ -f "$a/__main__.py" ] || exit %d; exec "$a/python" -I -S "$a" %s'
+_PYTHONS = " ".join(
+    [
+        *('"$ORCH_PYTHON"', "python3", *(f"python3.{minor}" for minor in range(14, 8, -1))),
+        *("/usr/bin/python3", "/usr/local/bin/python3", "/opt/homebrew/bin/python3"),
+    ]
+)
+_INSTALL = (
+    "for p in %s; do "
+    'p=$(command -v "$p") && "$p" -I -S -c "import sqlite3, sys; sys.exit(sys.version_info < (3, 9))" 2>/dev/null '
+    '&& exec "$p" -I -S -c "import sys; exec(sys.stdin.buffer.read(%d))" "$a" %s; done; '
+    "id -u; python3 -V 2>&1; for p in %s; do command -v $p; done; exit %d"
+)
+_PACKAGES = {
+    "apt-get": "apt-get install -y python3",
+    "dnf": "dnf install -y python3.11",
+    "yum": "yum install -y python3.11",
+    "apk": "apk add python3",
+    "pacman": "pacman -S --noconfirm python",
+    "zypper": "zypper install -y python311",
+    "brew": "brew install python3",
+}
+"""How each package manager brings a Python that is new enough; on an old system plain ``python3`` may not be."""
 
 Answer = dict[str, Any]
 
@@ -36,7 +60,7 @@ class Remote:
 
     def call(self, verb: str, request: Mapping[str, Any], timeout: float | None = None) -> Answer:
         """Ask and get the answer; ``timeout`` in seconds is for each of the steps it may take."""
-        data = wire.encode(request)
+        data = _inert(request)
         done = self.transport.run(self._script(verb), data, timeout)
         if done.status == MISSING:
             self._install(timeout)
@@ -46,7 +70,7 @@ class Remote:
     def open(self, verb: str, request: Mapping[str, Any]) -> tuple[Answer, Stream]:
         """Ask, wait for the first line of the answer, and keep both directions open for what follows."""
         for attempt in (1, 2):
-            stream = self.transport.open(self._script(verb), wire.encode(request))
+            stream = self.transport.open(self._script(verb), _inert(request))
             line = stream.readline()
             if line.endswith(b"\n"):
                 return self._first_line(line, stream), stream
@@ -60,24 +84,38 @@ class Remote:
         """What to say of an agent that ended without an answer."""
         words = (done.err or done.out).decode(errors="replace").strip().splitlines()
         said = f": {words[-1][:300]}" if words else ""
-        if done.status == 127:
-            return OrchError("host", f"{self.host.name} has no Python at {self.transport.python}{said}")
         hint = f"if {self.host.name} works otherwise, this is a bug of orch: please report it"
         return OrchError("host", f"the agent on {self.host.name} gave no answer (status {done.status}){said}", hint)
 
     def _script(self, verb: str) -> str:
-        run = f'exec {shlex.quote(self.transport.python)} -I -S "$a" {verb}'
-        return f'{_AGENT % bundle.digest()}[ -f "$a/__main__.py" ] || exit {MISSING}; {run}'
+        return _AGENT % bundle.digest() + _RUN % (MISSING, verb)
 
     def _install(self, timeout: float | None = None) -> None:
-        python, program = shlex.quote(self.transport.python), shlex.quote(bundle.installer())
+        program = bundle.installer().encode()
         parcel, sha256 = bundle.pack()
-        script = f'{_AGENT % bundle.digest()}exec {python} -I -S -c {program} "$a" {sha256}'
-        done = self.transport.run(script, parcel, timeout)
+        script = _INSTALL % (_PYTHONS, len(program), sha256, " ".join(_PACKAGES), NO_PYTHON)
+        done = self.transport.run(_AGENT % bundle.digest() + script, program + parcel, timeout)
+        if done.status == NO_PYTHON:
+            raise self._no_python(done.out.decode(errors="replace").splitlines())
         if done.status:
             words = done.err.decode(errors="replace").strip().splitlines() or [f"status {done.status}"]
-            hint = "orch needs a directory there that it may write: ORCH_HOME=DIR names another than ~/.orch"
+            setting = self.transport.home_setting
+            hint = f"orch needs a directory there that it may write: {setting} names another than ~/.orch"
             raise OrchError("host", f"cannot put the agent on {self.host.name}: {words[-1]}", hint)
+
+    def _no_python(self, said: list[str]) -> OrchError:
+        """``said``: the user's number, perhaps a version, the package managers' paths."""
+        version = next((line for line in said if line.startswith("Python ")), "")
+        managers = [line.rpartition("/")[2] for line in said if line.startswith("/")]
+        command = next((_PACKAGES[manager] for manager in managers if manager in _PACKAGES), "")
+        sudo = "" if said[:1] == ["0"] or command.startswith("brew") else "sudo "
+        has = f"; what it has is {version}" if version else ""
+        hint = (
+            f"orch ssh {self.host.name} -- {sudo}{command}"
+            if command
+            else "install one there, as `python3` on the PATH"
+        )
+        return OrchError("host", f"{self.host.name} has no Python 3.9 or later with SQLite{has}", hint)
 
     def _first_line(self, line: bytes, stream: Stream) -> Answer:
         try:
@@ -108,3 +146,7 @@ class Remote:
             if isinstance(job, dict):
                 job["host"] = self.host.name
         return answer
+
+
+def _inert(request: Mapping[str, Any]) -> bytes:
+    return b"#" + wire.encode(request)

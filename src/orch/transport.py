@@ -1,9 +1,11 @@
 """How a script is run on a host: the only thing the rest of orch knows about links.
 
 A transport promises:
-- ``run`` and ``open`` give the same text to the host's ``sh``, whatever the link. Scripts are safe to repeat.
-- A transport never retries and never interprets: a status is the script's own. That a link is down is an
-  ``OrchError`` of kind ``host`` from ``run``, and a status other than 0 from ``Stream.finish``.
+- ``run`` and ``open`` give the same text to the host's ``sh``, whatever the link. Scripts are safe to repeat, and hold
+  neither single quotes nor backslashes nor newlines, so that any login shell can hand them on.
+- A status is the script's own, but for ``LOST``. A link that cannot be had is a ``LinkDown``; one that broke while a
+  script ran is a ``LinkLost`` from ``run``, and the status ``LOST`` from ``Stream.finish``.
+- A link that turns out to have died before is made anew, and the script repeated on it, once. Nothing else is retried.
 - When a stream is closed, or this process dies, the far side sees the end of its standard input.
 - Ctrl-C reaches this process alone, never what runs on the host.
 """
@@ -13,10 +15,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple, Protocol
 
 from .errors import OrchError
+
+LOST = 255  # what ssh ends with when its link is gone; no script of ours does
+
+
+class LinkDown(OrchError):
+    """The host cannot be reached now; nothing was asked of it. Another time it may be."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__("host", message, hint)
+
+
+class LinkLost(LinkDown):
+    """The link broke after something was asked: whether it was done is not known."""
 
 
 class Completed(NamedTuple):
@@ -49,54 +64,58 @@ class Stream(Protocol):
 class Transport(Protocol):
     """A way to a host."""
 
-    python: str
-    """The interpreter there, 3.9 or later."""
-
     here: bool
     """Whether the host is this machine: its directories and its terminal are ours."""
 
-    def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
-        """Run ``script`` to its end; an ``OrchError`` after ``timeout`` seconds."""
+    home_setting: str
+    """How a person names another directory for what orch keeps there."""
 
-    def open(self, script: str, stdin: bytes) -> Stream:
-        """Start ``script``, give it ``stdin`` and keep its standard input open."""
+    def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
+        """Run ``script`` to its end; a ``LinkDown`` after ``timeout`` seconds."""
+
+    def open(self, script: str, stdin: bytes, timeout: float | None = None) -> Stream:
+        """Start ``script``, give it ``stdin`` and keep its standard input open; ``timeout`` is for the start."""
 
     def on_terminal(self, argv: Sequence[str]) -> list[str]:
         """What to exec here so that ``argv`` runs there on this terminal."""
+
+    def login(self, command: str | None, terminal: bool, asks: bool) -> list[str]:
+        """What to exec here for the person's own shell there, or ``command`` in it; ``asks``: there is one to ask."""
 
 
 class LocalTransport:
     """This machine. A session of its own keeps the terminal's Ctrl-C away from the agent."""
 
     here = True
-
-    def __init__(self) -> None:
-        self.python = sys.executable
+    home_setting = "ORCH_HOME=DIR"
 
     def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
         """Run ``script`` by ``sh`` to its end."""
-        try:
-            done = subprocess.run(
-                ["sh", "-c", script],
-                input=stdin,
-                capture_output=True,
-                timeout=timeout,
-                start_new_session=True,
-                env=_environment(),
-            )
-        except subprocess.TimeoutExpired:
-            raise OrchError("host", f"no answer within {timeout:g} s") from None
-        return Completed(done.returncode, done.stdout, done.stderr)
+        return run_process(["sh", "-c", script], stdin, timeout, _environment())
 
-    def open(self, script: str, stdin: bytes) -> Stream:
+    def open(self, script: str, stdin: bytes, timeout: float | None = None) -> Stream:
         """Start ``script`` by ``sh``."""
-        stream = ProcessStream(["sh", "-c", script])
-        stream.send(stdin)
-        return stream
+        return ProcessStream(["sh", "-c", script], stdin, _environment())
 
     def on_terminal(self, argv: Sequence[str]) -> list[str]:
         """Here is there."""
         return list(argv)
+
+    def login(self, command: str | None, terminal: bool, asks: bool) -> list[str]:
+        """The person's shell."""
+        shell = os.environ.get("SHELL") or "sh"
+        return [shell, "-l"] if command is None else [shell, "-c", command]
+
+
+def run_process(
+    argv: Sequence[str], stdin: bytes, timeout: float | None = None, env: Mapping[str, str] | None = None
+) -> Completed:
+    """Run a program to its end, out of the reach of our terminal's signals."""
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, start_new_session=True, env=env)
+    except subprocess.TimeoutExpired:
+        raise LinkLost(f"no answer within {timeout:.2g} s") from None
+    return Completed(done.returncode, done.stdout, done.stderr)
 
 
 class ProcessStream:
@@ -104,26 +123,51 @@ class ProcessStream:
 
     CHUNK = 1 << 16  # a pipe holds no more
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], stdin: bytes, env: Mapping[str, str] | None = None) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env=_environment()
+            argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env=env, bufsize=0
         )
         self._in, self._out, self._err = map(_opened, (self._process.stdin, self._process.stdout, self._process.stderr))
+        self._ahead = b""
+        self.send(stdin)
 
     def readline(self) -> bytes:
         """The next line."""
-        return self._out.readline()
+        line = self._ahead
+        while b"\n" not in line and (chunk := os.read(self.fileno(), self.CHUNK)):
+            line += chunk
+        line, newline, self._ahead = line.partition(b"\n")
+        return line + newline
 
     def read(self) -> bytes:
         """What there is, at least one byte unless it has ended."""
-        return self._out.read1(self.CHUNK)  # type: ignore[attr-defined, no-any-return]
+        ahead, self._ahead = self._ahead, b""
+        return ahead or os.read(self.fileno(), self.CHUNK)
+
+    def skip_past(self, mark: bytes, patience: float, most: int = 1 << 20) -> bool:
+        """Drop all that comes before and with ``mark``; False where it does not come within ``most`` bytes.
+
+        A ``LinkLost`` after ``patience`` seconds in which nothing came.
+        """
+        import select
+
+        while mark not in self._ahead:
+            if not select.select([self.fileno()], [], [], patience)[0]:
+                raise LinkLost(f"no answer within {patience:.2g} s")
+            chunk = os.read(self.fileno(), self.CHUNK)
+            self._ahead += chunk
+            if not chunk or len(self._ahead) > most:
+                return False
+        self._ahead = self._ahead.partition(mark)[2]
+        return True
 
     def send(self, data: bytes) -> bool:
         """Write all of ``data`` at once."""
         try:
-            self._in.write(data)
-            self._in.flush()
+            view = memoryview(data)
+            while view:
+                view = view[self._in.write(view) :]
         except BrokenPipeError:
             return False
         return True
@@ -134,16 +178,23 @@ class ProcessStream:
 
     def finish(self) -> Completed:
         """Its end; a second call gives the status again."""
+        ahead, self._ahead = self._ahead, b""
         try:
             out, err = self._process.communicate()
         except ValueError:  # already finished
             out, err = b"", b""
-        return Completed(self._process.wait(), out, err)
+        return Completed(self._process.wait(), ahead + out, err)
+
+    def kill(self) -> None:
+        """End it now, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the home that the scripts rely on: a bare service has none."""
-    return {**os.environ, "HOME": os.environ.get("HOME") or os.path.expanduser("~")}
+    """Ours, with the home and the Python that the scripts rely on: a bare service has no home."""
+    home = os.environ.get("HOME") or os.path.expanduser("~")
+    return {**os.environ, "HOME": home, "ORCH_PYTHON": sys.executable}
 
 
 def _opened(pipe: IO[bytes] | None) -> IO[bytes]:

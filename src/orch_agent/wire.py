@@ -24,9 +24,9 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """The object in ``line``; refuses anything else."""
+    """The object in ``line``; refuses anything else. A request begins with ``#``: to any shell it is a comment."""
     try:
-        document = json.loads(line)
+        document = json.loads(line[line.startswith(b"#") :])
     except ValueError:
         document = None
     if not isinstance(document, dict):

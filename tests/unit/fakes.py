@@ -13,6 +13,7 @@ from orch.model import Host
 from orch.ops.hosts import Hosts
 from orch.remote import MISSING, Remote
 from orch.transport import Completed
+from orch_agent import wire
 
 Verb = Callable[[dict[str, Any]], Any]
 
@@ -59,8 +60,8 @@ class FakeStream:
 class FakeTransport:
     """``verbs`` maps a verb to its answer: an object, an ``OrchError`` the agent sends, or a stream."""
 
-    python = "/usr/bin/python3"
     here = True
+    home_setting = "ORCH_HOME=DIR"
 
     def __init__(self, verbs: dict[str, Verb] | None = None, installed: bool = True) -> None:
         self.verbs = verbs or {}
@@ -77,7 +78,7 @@ class FakeTransport:
         answer = self._answer(verb, stdin)
         return answer if isinstance(answer, Completed) else Completed(*_said(answer), b"")
 
-    def open(self, script: str, stdin: bytes) -> FakeStream:
+    def open(self, script: str, stdin: bytes, timeout: float | None = None) -> FakeStream:
         verb = self._verb(script)
         assert verb is not None
         if not self.installed:
@@ -91,13 +92,16 @@ class FakeTransport:
     def on_terminal(self, argv: Sequence[str]) -> list[str]:
         return ["there", *argv]
 
+    def login(self, command: str | None, terminal: bool, asks: bool) -> list[str]:
+        return ["there", command or "shell"]
+
     @staticmethod
     def _verb(script: str) -> str | None:
         found = re.search(r'-I -S "\$a" (\w+)$', script)
         return found and found[1]
 
     def _answer(self, verb: str, stdin: bytes) -> Any:
-        request = json.loads(stdin)
+        request = wire.decode(stdin)
         self.asked.append((verb, request))
         try:
             return self.verbs[verb](request)

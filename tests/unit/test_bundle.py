@@ -35,7 +35,8 @@ def test_the_agent_arrives_whole_compiled_and_private(tmp_path: Path) -> None:
     assert content(target) == bundle.sources()
     compiled = {path.name.partition(".")[0] for path in (target / "orch_agent").rglob("*.pyc")}
     assert compiled == {path.stem for path in (target / "orch_agent").rglob("*.py")}
-    assert all(not os.stat(path).st_mode & 0o077 for path in [target.parent, target, *target.rglob("*")])
+    assert all(not os.stat(path).st_mode & 0o077 for path in [target.parent, target, *target.rglob("*.py*")])
+    assert os.access(target / "python", os.X_OK) and (target / "python").is_symlink()
     assert os.listdir(target.parent) == ["agent-x"]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orch.errors import OrchError
+from orch.remote import MISSING, NO_PYTHON
 from orch.transport import Completed
 
 from .fakes import FakeStream, FakeTransport, job, remote
@@ -45,7 +46,6 @@ def test_the_agents_error_is_ours() -> None:
         (Completed(1, b'{"jobs": ', b"Traceback\nValueError: x\n"), "(status 1): ValueError: x"),
         (Completed(-9, b"", b""), "(status -9)"),
         (Completed(1, b'{"jobs": []}', b""), "gave no answer (status 1)"),
-        (Completed(127, b"", b"sh: 1: exec: /usr/bin/python3: not found\n"), "has no Python at /usr/bin/python3"),
         (Completed(1, b'{"error": "x"}', b""), "does not say why"),
         (Completed(0, b"\xff\xfe", b"\xff\xfe"), "gave no answer"),
         (Completed(0, b"[" * 100_000, b""), "gave no answer"),
@@ -74,7 +74,7 @@ def test_an_agent_that_dies_in_a_conversation() -> None:
 def test_an_install_that_fails_says_why() -> None:
     class Full(FakeTransport):
         def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
-            if "compileall" in script:
+            if b"compileall" in stdin:
                 return Completed(1, b"", b"Traceback\n[Errno 30] Read-only file system: '/home/me/.orch'\n")
             return super().run(script, stdin, timeout)
 
@@ -83,3 +83,24 @@ def test_an_install_that_fails_says_why() -> None:
     assert caught.value.kind == "host"
     assert "Read-only file system: '/home/me/.orch'" in caught.value.message
     assert "ORCH_HOME" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "hint"),
+    [
+        (b"1000\nPython 3.6.8\n/usr/bin/dnf\n/usr/bin/yum\n", "Python 3.6.8", "-- sudo dnf install -y python3.11"),
+        (b"0\nsh: 1: python3: not found\n/usr/bin/apt-get\n", "no Python 3.9", "-- apt-get install -y python3"),
+        (b"501\n/opt/homebrew/bin/brew\n", "no Python 3.9", "-- brew install python3"),
+        (b"1000\n", "no Python 3.9", "as `python3` on the PATH"),
+    ],
+)
+def test_a_host_without_a_python_gets_the_command_that_installs_one(said: bytes, message: str, hint: str) -> None:
+    class Bare(FakeTransport):
+        def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
+            return Completed(MISSING if self._verb(script) else NO_PYTHON, said, b"")
+
+    with pytest.raises(OrchError) as caught:
+        remote(Bare()).call("status", {})
+    assert caught.value.kind == "host"
+    assert message in caught.value.message
+    assert caught.value.hint.endswith(hint)

@@ -11,6 +11,7 @@ from .base import Provider
 
 REGISTRY = {
     "local": "orch.providers.local",
+    "ssh": "orch.providers.ssh",
 }
 
 

@@ -22,7 +22,7 @@ original_umask = 0o022
 AGENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """The directory that this agent runs from."""
 
-_SCRUBBED = ("TMUX", "TMUX_PANE", *JOB_ENV)
+_SCRUBBED = ("TMUX", "TMUX_PANE", "ORCH_PYTHON", *JOB_ENV)
 
 
 def set_private_umask() -> None:

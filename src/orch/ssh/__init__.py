@@ -1,0 +1,178 @@
+"""Any machine that the system's own OpenSSH reaches, as a transport.
+
+Keys, agents, jump hosts and aliases work because ssh works; there is no other SSH here. Only the connection is made
+with the person's ssh configuration: what goes through it reads none, so that it is the same on every laptop.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from orch.errors import OrchError
+from orch.model import Host
+from orch.transport import LOST, Completed, LinkDown, LinkLost, ProcessStream, Stream, run_process
+
+from .connection import Connection, ConnectionFailed, Session
+from .trouble import Failure, explain
+
+T = TypeVar("T")
+BEGIN = b"\n=orch=\n"
+"""Said by the host before anything of ours: what comes earlier was printed by a start-up file."""
+START = 30.0  # seconds that the host's shell may take to begin
+_CROWDED = b"refused by peer"  # ssh's word for a connection with as many sessions as the server allows
+_PLAIN = re.compile(r"[A-Za-z0-9_=/.:@%+,-]+")
+
+
+class SshTransport:
+    """One host; ``options`` are words of ssh's command line, ``home`` is where orch keeps its own there."""
+
+    here = False
+
+    def __init__(self, host: Host, address: str, options: Sequence[str], home: str = "", persist: str = "10m") -> None:
+        self.host = host
+        self.connection = Connection(address, options, persist)
+        self.home_setting = f'orch_home = "DIR" under [hosts.{host.name}]'
+        self._home = f'ORCH_HOME="{home}"; export ORCH_HOME; ' if home else ""
+        self._terminal: Session | None = None
+
+    def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
+        """Run ``script`` by the host's ``sh`` to its end."""
+        until = None if timeout is None else time.monotonic() + timeout
+
+        def attempt(session: Session) -> Completed:
+            left = None if until is None else max(0.1, until - time.monotonic())
+            try:
+                done = run_process(self._words(session, script), stdin, left)
+            finally:
+                session.release()
+            before, begun, out = done.out.partition(BEGIN)
+            if begun and done.status != LOST:
+                return done._replace(out=out)
+            raise _Unfinished(done._replace(out=before), bool(begun))
+
+        return self._through_a_lane(attempt, until)
+
+    def open(self, script: str, stdin: bytes, timeout: float | None = None) -> Stream:
+        """Start ``script``; comes back when it has begun."""
+
+        def attempt(session: Session) -> Stream:
+            stream = _Stream(session, self._words(session, script), stdin)
+            try:
+                if stream.skip_past(BEGIN, timeout or START):
+                    return stream
+            except LinkLost:
+                stream.kill()
+                raise
+            raise _Unfinished(stream.finish(), False)
+
+        return self._through_a_lane(attempt, None if timeout is None else time.monotonic() + timeout)
+
+    def on_terminal(self, argv: Sequence[str]) -> list[str]:
+        """An ssh in front of this terminal; its place in the lane is kept until the next one is asked for."""
+        assert all(map(_PLAIN.fullmatch, argv))  # the agent's own words: nothing that a shell would change
+        session = self._keep(self._through_a_lane(lambda session: session))
+        return [*session.words("-t"), self.host.name, f"exec sh -c '{self._home}exec {' '.join(argv)}'"]
+
+    def login(self, command: str | None, terminal: bool, asks: bool) -> list[str]:
+        """The person's own ssh, through a lane; where there is none yet, ssh may ask for what it needs to make it."""
+        session = self._keep(self._take(None, (), asks))
+        words = ["ssh", *self.connection.login, "-S", session.socket, "-t" if terminal else "-T"]
+        if command is None:
+            return [*words, "--", self.connection.address]
+        return [*words, "-o", "RemoteCommand=none", "--", self.connection.address, command]
+
+    def _keep(self, session: Session) -> Session:
+        if self._terminal is not None:
+            self._terminal.release()
+        self._terminal = session
+        return session
+
+    def _words(self, session: Session, script: str) -> list[str]:
+        assert not set(script) & set("'\\\n!")  # any login shell hands it on as it is
+        said = BEGIN.decode().strip()
+        return [*session.words("-T"), self.host.name, f"exec sh -c 'echo; echo {said}; {self._home}{script}'"]
+
+    def _through_a_lane(self, attempt: Callable[[Session], T], until: float | None = None) -> T:
+        """What ``attempt`` brings back, on a lane that is not crowded; one that turns out to be dead is made anew."""
+        crowded: list[str] = []
+        remade = False
+        while True:
+            session = self._take(until, crowded)
+            try:
+                return attempt(session)
+            except _Unfinished as failure:
+                if failure.is_crowded:
+                    crowded.append(session.socket)
+                elif failure.is_lost and not remade and self._remake(session, until):
+                    remade = True
+                else:
+                    raise self._error(failure, remade) from None
+
+    def _take(self, until: float | None, crowded: Sequence[str], asks: bool = False) -> Session:
+        try:
+            return self.connection.take(until, crowded, asks)
+        except ConnectionFailed as failure:
+            raise self._explained(failure) from None
+
+    def _remake(self, session: Session, until: float | None) -> bool:
+        """Whether the lane was dead and now is not. What went through it before may have arrived, or not."""
+        try:
+            return self.connection.connect(session.socket, until)
+        except ConnectionFailed as failure:
+            error = self._explained(failure)
+            raise (LinkLost(error.message, error.hint) if isinstance(error, LinkDown) else error) from None
+
+    def _explained(self, failure: ConnectionFailed) -> OrchError:
+        return explain(Failure(self.host, self.connection.address, self.connection.base, failure.said))
+
+    def _error(self, failure: _Unfinished, remade: bool) -> OrchError:
+        name = self.host.name
+        if failure.is_lost and remade:
+            return LinkLost(f"the connection to {name} broke, twice", f"orch doctor {name}")
+        if failure.begun:
+            return OrchError("host", f"what worked for us on {name} was killed", f"orch doctor {name}")
+        said = (failure.done.out + b"\n" + failure.done.err).decode(errors="replace").strip().splitlines()
+        quoted = f": {said[-1][:300]}" if said else ""
+        return OrchError(
+            "host",
+            f"{name} did not run what it was asked to (status {failure.done.status}){quoted}",
+            f"does a start-up file there, ~/.bashrc perhaps, begin another shell? orch doctor {name}",
+        )
+
+
+class _Unfinished(Exception):
+    """An ssh that ended before its script did; ``begun``: the script had begun."""
+
+    def __init__(self, done: Completed, begun: bool) -> None:
+        super().__init__()
+        self.done = done
+        self.begun = begun
+
+    @property
+    def is_lost(self) -> bool:
+        return self.done.status == LOST
+
+    @property
+    def is_crowded(self) -> bool:
+        return not self.begun and _CROWDED in self.done.err
+
+
+class _Stream(ProcessStream):
+    """An ssh that gives back its place in the lane at its end."""
+
+    def __init__(self, session: Session, argv: Sequence[str], stdin: bytes) -> None:
+        self._session = session
+        super().__init__(argv, stdin)
+
+    def finish(self) -> Completed:
+        try:
+            return super().finish()
+        finally:
+            self._session.release()
+
+    def kill(self) -> None:
+        super().kill()
+        self._session.release()
