@@ -24,7 +24,7 @@ T = TypeVar("T")
 HERE = Path(__file__).parent
 PYTHON = sys.executable
 ORCH = [str(Path(PYTHON).with_name("orch"))]
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME", "SHELL", "PYENV_ROOT")
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME", "SHELL", "PYENV_ROOT", "ORCH_BENCH_PEERS")
 _scratch = tempfile.TemporaryDirectory(prefix="orch-bench-", dir="/tmp")
 SCRATCH = Path(_scratch.name)
 
@@ -53,17 +53,27 @@ class Used(NamedTuple):
     resident: int
 
 
-def measure(words: Sequence[str], env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Used:
-    """Run a command to its end."""
-    report = SCRATCH / "measured"
-    subprocess.run(
-        [native("measure"), str(report), *words],
-        input=stdin,
-        env=env,
-        stdout=subprocess.DEVNULL,
-        check=True,
-        timeout=120,
-    )
+class Failed(Exception):
+    """A command that was to be measured, and what it said last."""
+
+
+def measure(
+    words: Sequence[str], env: Mapping[str, str] | None = None, stdin: bytes = b"", before: Sequence[str] = ()
+) -> Used:
+    """Run a command to its end; ``before`` are words that run what stands behind them, outside the measurement."""
+    report, errors = SCRATCH / "measured", SCRATCH / "errors"
+    with errors.open("wb") as file:  # and no pipe: what goes on in the background may keep it open
+        done = subprocess.run(
+            [*before, native("measure"), str(report), *words],
+            input=stdin,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            timeout=120,
+        )
+    if done.returncode:
+        said = errors.read_text(errors="replace").strip().splitlines() or ["nothing"]
+        raise Failed(f"{' '.join(words)}: status {done.returncode}, said {said[-1]}")
     cpu, elapsed, resident = report.read_text().split()
     return Used(float(cpu), float(elapsed), int(resident) << 10)
 
