@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,11 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.faults.mounts import tmpfs
 from tests.support.agent import PYTHON, eventually
+from tests.support.disk import PASSWORD, wrong_clock
+from tests.support.keys import ssh_key
 from tests.support.laptop import Laptop
 from tests.support.link import Link
-from tests.support.machine import PASSWORD, Machine, ssh_key
-from tests.support.root import Held
+from tests.support.machine import Machine
 
 Machines = Callable[..., Machine]
 
@@ -104,6 +108,24 @@ def test_processes_are_seen_and_ended(machine: Machine) -> None:
     )
     machine.kill(pid)
     eventually(lambda: pid not in dict(machine.processes()), "it is gone")
+
+
+def test_its_clock_may_be_wrong(machines: Machines) -> None:
+    machine = machines(sshd=[wrong_clock(3600)])
+    ahead = float(says(machine, "bash -lc 'python3 -c \"import time; print(time.time())\"'")) - time.time()
+    assert 3500 < ahead <= 3600
+
+
+def test_its_disk_may_be_small(machines: Machines, tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "disk", "1m") as home:
+        machine = machines(home=home)
+        assert "No space left on device" in ssh(machine, "head -c 2000000 /dev/zero >file").stderr
+        machine.close()
+
+
+def test_its_home_may_be_read_only(machine: Machine) -> None:
+    machine.home.chmod(0o555)
+    assert "Permission denied" in ssh(machine, "touch file").stderr
 
 
 def test_sessions_and_connections_are_counted(machine: Machine) -> None:
@@ -201,8 +223,7 @@ def test_a_delay_is_there(links: Callable[..., Link], machines: Machines) -> Non
     began = time.monotonic()
     subprocess.run(link.here([sys.executable, "-I", "-S", "-c", script]), check=True)
     assert time.monotonic() - began >= 0.08
-    made = "head -c 16000000 /dev/urandom >data"
-    says(machine, made)
+    machine.run("head -c 16000000 /dev/urandom >data")
     arrived = subprocess.run(machine.ssh("cat data"), capture_output=True, check=True).stdout
     assert arrived == (machine.home / "data").read_bytes()
 
@@ -219,35 +240,36 @@ def test_links_side_by_side_are_cut_one_by_one(links: Callable[..., Link], machi
 def test_a_laptop_ends_its_masters(link: Link, machines: Machines, laptop: Callable[..., Laptop]) -> None:
     machine = machines(link=link)
     one, other = laptop(machine), laptop(machine)
+    masters = []
     for mine in (one, other):
-        socket = str(mine.runtime / "s")
-        says(machine, "true", ControlMaster="auto", ControlPath=socket, ControlPersist="yes")
+        control = {"ControlPath": str(mine.runtime / "s")}
+        says(machine, "true", ControlMaster="auto", ControlPersist="yes", **control)
+        masters.append(int(re.findall(r"pid=(\d+)", ssh(machine, "-O", "check", **control).stderr)[0]))
     link.cut()
+    one.freeze()
+    assert [one.processes(), other.processes()] == [[pid] for pid in masters]
     one.close()
-    check = subprocess.run(
-        machine.ssh("-O", "check", ControlPath=str(other.runtime / "s")), capture_output=True, check=False
-    )
-    assert b"Master running" in check.stderr
-    assert not one.home.exists()
+    assert (one.processes(), one.home.exists()) == ([], False)
+    assert other.processes() == masters[1:]
 
 
 def test_nothing_outlives_the_tests(tmp_path: Path) -> None:
     """Not even those that are killed."""
     script = """
-import os, signal, sys
+import os, signal, sys, tempfile
 sys.path.insert(0, os.getcwd())
-from tests.support.link import Link
-from tests.support.machine import Machine
-from tests.support.root import Held
-link = Link(0.001)
-machine = Machine(link=link)
-machine.boot()
-print(*(one.pid for one in Held.living), flush=True)
+from tests.support import keys, link, machine, root
+road = link.Link(0.001)
+box = machine.Machine(link=road)
+box.boot()
+print(*(held.pid for held in root.Held.living), box.home.parent, keys.ssh_key().parent, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
-    pids = done.stdout.split()
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    *pids, place, keys = done.stdout.split() or [done.stderr]
     assert len(pids) == 4, done.stderr
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "all are gone")
-    assert not any(str(held.pid) in pids for held in Held.living)
+    for directory in (place, keys):
+        shutil.rmtree(directory)

@@ -33,14 +33,9 @@ class Laptop(Orch):
         default = f'default_host = "{machines[0].name}"\n' if machines else ""
         self.config.write_text(default + "".join(machine.config() for machine in machines) + more)
 
-    def close(self) -> None:
-        """End whatever runs on it, ssh's masters above all, and away with it."""
-        while pids := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_ours(pid)]:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.01)
-        self._directory.cleanup()
+    def processes(self) -> list[int]:
+        """What runs on it: ssh's masters too, which are nobody's children."""
+        return sorted(pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_ours(pid))
 
     def _is_ours(self, pid: int) -> bool:
         """Its home is in the environment, or on the command line: a master is called by its socket."""
@@ -49,3 +44,24 @@ class Laptop(Orch):
         except OSError:
             return False
         return pid != os.getpid() and any(os.fsencode(self.home) in text for text in said)
+
+    def freeze(self) -> None:
+        """Close the lid: everything stops where it is."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Open it again."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> bool:
+        pids = self.processes()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return bool(pids)
+
+    def close(self) -> None:
+        """End whatever runs on it, and away with it."""
+        while self._signal(signal.SIGKILL):
+            time.sleep(0.01)
+        self._directory.cleanup()

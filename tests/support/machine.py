@@ -10,7 +10,6 @@ Needs Linux, and root or sudo without a password.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import random
@@ -26,38 +25,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.support import disk
 from tests.support.agent import PYTHON, eventually
+from tests.support.keys import make_key, ssh_key
 from tests.support.link import Link
 from tests.support.root import SUDO, Held
 
-PASSWORD = "correct horse"
-_HASH = "$6$orch$4wJ8ksck7gqNourXdpZezZWdbi3kursdaZuLxIr1IBhQyDIrOhA50YK79wnzNeUcsNYbYXQGtV3aXSJFpKUGo/"
-# Root's tests give the account a uid of its own; others' tests their own, so that they can read and write its home.
-UID, GID = (os.getuid(), os.getgid()) if os.getuid() else (2001, 2001)
 _SSHD = "sshd|sshd-session|sshd-auth"
-_keys = tempfile.TemporaryDirectory(prefix="orch-keys-", dir="/tmp")
-
-
-@functools.cache
-def ssh_key(passphrase: str = "", number: int = 0) -> Path:
-    """A private key, made once in a run; the public one lies beside it."""
-    path = Path(_keys.name) / f"{number}-{passphrase}"
-    _make_key(path, passphrase)
-    return path
-
-
-def _make_key(path: Path, passphrase: str = "") -> None:
-    words = ["ssh-keygen", "-q", "-t", "ed25519", "-C", "test", "-N", passphrase, "-f", str(path)]
-    subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
-
-
-@functools.cache
-def _installation(python: str) -> tuple[str, str]:
-    """Where an interpreter is installed, and the interpreter itself: behind virtual environments and links."""
-    script = "import os, sys; print(sys.base_prefix); print(os.path.realpath(sys._base_executable))"
-    said = subprocess.run([python, "-I", "-c", script], check=True, capture_output=True, text=True).stdout
-    prefix, program = said.splitlines()
-    return prefix, program
 
 
 def _free_port() -> int:
@@ -103,62 +77,32 @@ class Machine:
         self._prefix, self._hidden = "/usr", list(without)
         for directory in ("bin", "etc/ssh", "log"):
             (self._place / directory).mkdir(parents=True)
-        self._give_python(python)
-        self._give_accounts(shell)
-        self._give_sshd(password, sshd)
-        self._give_home()
-        if not password:
-            self.authorize(ssh_key())
-
-    def _give_python(self, python: str | None) -> None:
         if python is None:
             self._hidden.append("python*")
         else:
-            self._prefix, program = _installation(python)
-            (self._place / "bin" / "python3").symlink_to(program)
+            self._prefix = disk.add_python(self._place / "bin", python)
+        disk.add_accounts(self._place / "etc", shell)
+        (self._place / "etc/hostname").write_text(f"{name}\n")
+        self._set_up_sshd(password, sshd)
+        self.home.mkdir(exist_ok=True)
+        self.home.chmod(0o755)
+        os.chown(self.home, disk.UID, disk.GID)
+        if not password:
+            self.authorize(ssh_key())
 
-    def _give_accounts(self, shell: str) -> None:
-        path = shutil.which(shell)
-        assert path, f"no {shell} here"
-        etc = self._place / "etc"
-        nobody = "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n"
-        sshd = "sshd:x:102:65534::/run/sshd:/usr/sbin/nologin\n"
-        me = f"me:x:{UID}:{GID}:Me:/home/me:{path}\n"
-        (etc / "passwd").write_text(f"root:x:0:0:root:/root:/bin/bash\n{nobody}{sshd}{me}")
-        (etc / "shadow").write_text(f"root:*:::::::\nnobody:*:::::::\nsshd:!:::::::\nme:{_HASH}:19000::::::\n")
-        (etc / "group").write_text(f"root:x:0:\ntty:x:5:\nnogroup:x:65534:\nme:x:{GID}:\n")
-        (etc / "hostname").write_text(f"{self.name}\n")
-
-    def _give_sshd(self, password: bool, lines: Iterable[str]) -> None:
-        config = [
-            *lines,
-            f"ListenAddress {self.ip}:{self.port}",
-            "HostKey /etc/ssh/host_key",
-            "UsePAM no",
-            f"PasswordAuthentication {'yes' if password else 'no'}",
-            "KbdInteractiveAuthentication no",
-            "LogLevel VERBOSE",  # which tells of sessions
-            "PrintMotd no",
-            "PrintLastLog no",
-            "AcceptEnv LANG LC_*",
-            "Subsystem sftp internal-sftp",
-        ]
-        (self._place / "etc/ssh/sshd_config").write_text("\n".join([*config, ""]))
+    def _set_up_sshd(self, password: bool, lines: Iterable[str]) -> None:
+        config = disk.sshd_config(f"{self.ip}:{self.port}", password, lines)
+        (self._place / "etc/ssh/sshd_config").write_text(config)
         self.log.touch()
         self.new_host_key()
         key = (self._place / "etc/ssh/host_key.pub").read_text()
         self.known_hosts.write_text(f"{self.ip if self.port == 22 else f'[{self.ip}]:{self.port}'} {key}")
 
-    def _give_home(self) -> None:
-        self.home.mkdir(exist_ok=True)
-        self.home.chmod(0o755)
-        os.chown(self.home, UID, GID)
-
     def authorize(self, key: Path) -> None:
         """Let the holder of a private key log in."""
         file = self.home / ".ssh/authorized_keys"
         known = file.read_text() if file.exists() else ""
-        self.write(".ssh/authorized_keys", known + key.with_suffix(".pub").read_text(), 0o600)
+        self.write(".ssh/authorized_keys", known + Path(f"{key}.pub").read_text(), 0o600)
 
     def write(self, name: str, text: str, mode: int = 0o644) -> Path:
         """A file in the account's home, and the directories on its way."""
@@ -166,10 +110,10 @@ class Machine:
         for directory in reversed(path.relative_to(self.home).parents[:-1]):
             if not (self.home / directory).exists():
                 (self.home / directory).mkdir(mode=0o700)
-                os.chown(self.home / directory, UID, GID)
+                os.chown(self.home / directory, disk.UID, disk.GID)
         path.write_text(text)
         path.chmod(mode)
-        os.chown(path, UID, GID)
+        os.chown(path, disk.UID, disk.GID)
         return path
 
     # How it is reached
@@ -300,7 +244,7 @@ class Machine:
         """Another host key, from the next start of sshd on; ``known_hosts`` still has the first."""
         path = self._place / "etc/ssh/host_key"
         path.unlink(missing_ok=True)
-        _make_key(path)
+        make_key(path)
 
     def sessions(self) -> list[str]:
         """What was asked of sshd since the machine was made: ``command``, ``shell``, ``subsystem 'sftp'``."""
