@@ -10,6 +10,7 @@ Invariants
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ class Link:
 
     def __init__(self, delay: float = 0.0, beside: Link | None = None) -> None:
         self._number = beside._number + 1 if beside else 0
-        self._near = beside._near if beside else _namespace()
+        self._near = beside._near if beside else _our_namespace()
         self._far = _namespace()
         self._held = [self._far] if beside else [self._far, self._near]
         self.near, self.far = f"10.77.{self._number}.1", f"10.77.{self._number}.2"
@@ -55,7 +56,8 @@ class Link:
 
     def here(self, argv: Iterable[str]) -> list[str]:
         """What to run so that ``argv`` runs at the near end."""
-        return [*SUDO, *_in(self._near), *argv]
+        ours = ["--preserve-credentials", f"--user=/proc/{self._near.pid}/ns/user"] if SUDO else []
+        return [*_in(self._near), *ours, *argv]
 
     def there(self, argv: Iterable[str]) -> list[str]:
         """What root has to run so that ``argv`` runs at the far end."""
@@ -98,6 +100,19 @@ class Link:
 
 def _namespace() -> Held:
     return Held("unshare", "--net", "sh", "-c", "ip link set lo up; echo $$; exec cat")
+
+
+def _our_namespace() -> Held:
+    """One that we may enter: where we are not root, it is in a user namespace that is ours, with everybody's ids."""
+    if not SUDO:
+        return _namespace()
+    become = ["setpriv", f"--reuid={os.getuid()}", f"--regid={os.getgid()}", "--clear-groups"]
+    may = ["--inh-caps=+sys_admin", "--ambient-caps=+sys_admin"]  # some systems let only those make user namespaces
+    made = Held(*become, *may, "unshare", "--user", "--net", "sh", "-c", "echo $$; exec cat")
+    for ids in ("uid", "gid"):
+        as_root("tee", f"/proc/{made.pid}/{ids}_map", input="0 0 4294967295")
+    as_root(*_in(made), "ip", "link", "set", "lo", "up")
+    return made
 
 
 def _in(namespace: Held) -> list[str]:

@@ -82,7 +82,7 @@ class Machine:
         else:
             self._prefix = disk.add_python(self._place / "bin", python)
         disk.add_accounts(self._place / "etc", shell)
-        (self._place / "etc/hostname").write_text(f"{name}\n")
+        (self._place / "etc/hosts").write_text(f"127.0.0.1 localhost {name}\n")
         self._set_up_sshd(password, sshd)
         self.home.mkdir(exist_ok=True)
         self.home.chmod(0o755)
