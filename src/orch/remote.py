@@ -20,7 +20,7 @@ from orch_agent.model import Refusal
 from . import bundle
 from .errors import OrchError
 from .model import Host
-from .transport import Completed, Stream, Transport
+from .transport import LOST, Completed, LinkLost, Stream, Transport
 
 MISSING, NO_PYTHON = 90, 91
 _AGENT = 'a="${ORCH_HOME:-$HOME/.orch}/agent-%s"; '
@@ -82,6 +82,8 @@ class Remote:
 
     def lost(self, done: Completed) -> OrchError:
         """What to say of an agent that ended without an answer."""
+        if done.status == LOST:
+            return LinkLost(f"the connection to {self.host.name} broke", "orch status")
         words = (done.err or done.out).decode(errors="replace").strip().splitlines()
         said = f": {words[-1][:300]}" if words else ""
         hint = f"if {self.host.name} works otherwise, this is a bug of orch: please report it"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch.errors import OrchError
-from orch.ops import logs
+from orch.ops import patience
 from orch.ops.logs import Log, Newlines
 
 from .fakes import FakeStream, FakeTransport, job, remote
@@ -57,7 +57,7 @@ class CutHost(FakeTransport):
 def test_a_cut_link_loses_and_repeats_nothing(log: bytes, cuts: list[int], grep: str | None) -> None:
     log = log.replace(b"\r", b"")  # splitlines of the fake host knows more line ends than the agent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logs.time, "sleep", lambda _: None)
+        patch.setattr(patience.time, "sleep", lambda _: None)
         host = CutHost(log, cuts)
         request = {"job": "train", "follow": True} | ({"grep": grep} if grep else {})
         got = b"".join(Log(remote(host), request).chunks())
@@ -67,12 +67,12 @@ def test_a_cut_link_loses_and_repeats_nothing(log: bytes, cuts: list[int], grep:
 
 def test_a_link_that_stays_cut_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(logs.time, "sleep", slept.append)
-    host = CutHost(b"0123456789" * 10, [10, 0, 0, 0, 0, 0, 0])
+    monkeypatch.setattr(patience.time, "sleep", slept.append)
+    host = CutHost(b"0123456789" * 10, [10, *[0] * len(patience.PAUSES)])
     log = Log(remote(host), {"job": "train"})
-    with pytest.raises(OrchError, match="gave no answer"):
+    with pytest.raises(OrchError, match="the connection to box broke"):
         list(log.chunks())
-    assert slept == list(logs.PAUSES)
+    assert slept == list(patience.PAUSES)
 
 
 def seen(stream: FakeStream) -> list[int]:

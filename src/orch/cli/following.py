@@ -13,15 +13,15 @@ from orch.ops.wait import wait_on
 from orch.remote import Remote
 from orch_agent.model import COMPLETED, JobView
 
-from .output import document, note
+from .output import document, note, note_of_link
 
 
 def follow(remote: Remote, job: JobView) -> int:
     """Print the job's log until its end, and give its exit status."""
     with while_waiting():
         try:
-            copy(Log(remote, {"job": label(job), "follow": True}))
-            ended = wait_on(remote, [label(job)]).jobs[0]
+            copy(Log(remote, {"job": label(job), "follow": True}, note_of_link, surely=True))
+            ended = wait_on(remote, [label(job)], tell=note_of_link, surely=True).jobs[0]
         except KeyboardInterrupt:
             return left(job)
         note(outcome(ended, "show"))
@@ -32,7 +32,7 @@ def wait(remote: Remote, job: JobView, as_json: bool) -> int:
     """Wait for the job's end, and give its exit status."""
     with while_waiting():
         try:
-            ended = wait_on(remote, [label(job)]).jobs[0]
+            ended = wait_on(remote, [label(job)], tell=note_of_link, surely=True).jobs[0]
         except KeyboardInterrupt:
             return left(job)
         if as_json:

@@ -13,6 +13,7 @@ from orch_agent.model import check_name
 from . import options
 from .args import Arguments, Command, Option
 from .following import copy, left
+from .output import note_of_link
 from .values import count, moment
 
 COMMAND = Command(
@@ -41,7 +42,7 @@ NAME is the newest run, NAME.3 the third. Ctrl-C while following stops the follo
 def main(args: Arguments) -> int:
     """Print a log."""
     name = args.words[0]
-    log = Log(hosts.load().of_job(name, args["host"]), _request(args))
+    log = Log(hosts.load().of_job(name, args["host"]), _request(args), note_of_link)
     try:
         copy(log, args["raw"])
     except KeyboardInterrupt:

@@ -27,6 +27,11 @@ def note(text: str) -> None:
         return  # nobody listens
 
 
+def note_of_link(text: str) -> None:
+    """How a link does, while something else goes on."""
+    note(f"orch: {clean(text)}")
+
+
 def document(value: Any) -> None:
     """One JSON document on standard output."""
     import json

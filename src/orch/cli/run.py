@@ -7,16 +7,16 @@ import shlex
 import sys
 
 from orch import config
-from orch.errors import usage
+from orch.errors import INTERRUPTED, usage
 from orch.model import JobDefaults, label, new_id
 from orch.ops import hosts
-from orch.ops.submit import Submitted, submit
+from orch.ops.submit import Submitted, submit, unsure
 from orch.remote import Remote
 from orch_agent.model import JobSpec, JobView, check_name
 
 from . import options
 from .args import Arguments, Command
-from .output import clean, document, is_terminal, note, say
+from .output import clean, document, is_terminal, note, note_of_link, say
 
 COMMAND = Command(
     name="run",
@@ -120,7 +120,12 @@ def with_options(spec: JobSpec, args: Arguments, remote: Remote) -> JobSpec:
 
 def submit_and_stay(remote: Remote, spec: JobSpec, args: Arguments) -> int:
     """Submit; then return, wait or follow, as asked."""
-    submitted = submit(remote, spec, args["id"] or new_id(), args["replace"])
+    job_id = args["id"] or new_id()
+    try:
+        submitted = submit(remote, spec, job_id, args["replace"], note_of_link)
+    except KeyboardInterrupt:
+        note(f"\nwhether {spec.name} was submitted is not known\n  {unsure(job_id)}")
+        return INTERRUPTED
     if not (args["json"] and args["wait"]):
         _announce(submitted, args)
     if args["follow"]:

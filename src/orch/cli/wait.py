@@ -9,7 +9,7 @@ from orch.ops.wait import Waited, wait
 
 from . import options
 from .args import Arguments, Command, Option
-from .output import document, note, say
+from .output import document, note, note_of_link, say
 from .values import duration
 
 COMMAND = Command(
@@ -33,7 +33,7 @@ def main(args: Arguments) -> int:
     """Wait, then say how it went."""
     with while_waiting():
         try:
-            waited = wait(hosts.load(), args.words, args["timeout"], args["any"], args["host"])
+            waited = wait(hosts.load(), args.words, args["timeout"], args["any"], args["host"], note_of_link)
         except KeyboardInterrupt:
             note(f"\nstopped waiting; the jobs run on: orch status {' '.join(args.words)}")
             return INTERRUPTED

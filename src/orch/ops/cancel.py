@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from orch.remote import Remote
+from orch.remote import Answer, Remote
 from orch_agent.model import JobView
 
 from .hosts import Hosts
 from .parallel import in_order
+from .patience import PAUSES, Patience
 
 GRACE = 10.0  # seconds between TERM and KILL
 
@@ -26,5 +27,9 @@ def cancel(hosts: Hosts, refs: Sequence[str], grace: float = GRACE, host: str | 
 
 
 def _cancel(remote: Remote, refs: list[str], grace: float) -> list[JobView]:
-    jobs: list[JobView] = remote.call("cancel", {"jobs": refs, "grace": grace})["jobs"]
+    def attempt() -> Answer:
+        return remote.call("cancel", {"jobs": refs, "grace": grace})
+
+    answer = Patience(remote.host.name, tries=len(PAUSES)).go(attempt)
+    jobs: list[JobView] = answer["jobs"]
     return jobs

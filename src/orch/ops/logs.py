@@ -1,14 +1,13 @@
 """The bytes that a job wrote.
 
 Invariants
-- Bytes are counted as they come from the host. When the link is cut, the next request goes on at that count, so a
-  follower neither loses nor repeats a byte.
+- Bytes are counted as they come from the host. When the link is cut, the next request goes on at that count, so
+  neither a byte is lost nor one repeated. Followers go on for as long as it takes.
 - A reader's cursor moves only after the bytes are out: what nobody saw is shown again.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from orch.transport import Completed, Stream
 from orch_agent import wire
 from orch_agent.model import JobView
 
-PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # seconds before each further attempt; any progress starts them anew
+from .patience import PAUSES, Patience, Tell, unheard
 
 
 class Received(NamedTuple):
@@ -39,15 +38,17 @@ class Log:
     """One log, read once from front to end.
 
     Whoever takes the chunks writes each one out before asking for the next: that it asks is what says so.
+    ``surely``: the job is known to be there, so that not even the first contact is given up.
     """
 
-    def __init__(self, remote: Remote, request: Mapping[str, Any]) -> None:
+    def __init__(self, remote: Remote, request: Mapping[str, Any], tell: Tell = unheard, surely: bool = False) -> None:
         self._remote = remote
         self._request = dict(request)
+        self._patience = Patience(remote.host.name, tell, None if request.get("follow") else len(PAUSES))
         self._received = Received()
         self._shown = 0  # of the bytes received
         self._skip = 0
-        header, self._stream = remote.open("logs", request)
+        header, self._stream = self._patience.go(lambda: remote.open("logs", request), surely)
         self.job: JobView = header["job"]
         self.tty = bool(header.get("tty", True))
         self._offset: int = header["offset"]
@@ -55,7 +56,6 @@ class Log:
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes as the log has them, until its end (when following: the job's)."""
-        pauses = iter(PAUSES)
         while True:
             before = self._received
             try:
@@ -64,12 +64,8 @@ class Log:
                 done = self._leave()
             if done.status == 0:
                 return
-            pauses = pauses if self._received == before else iter(PAUSES)
-            pause = next(pauses, None)
-            if pause is None:
-                raise self._remote.lost(done)
-            time.sleep(pause)
-            self._stream = self._resume()
+            progress = self._received != before
+            self._stream = self._patience.again(self._resume, self._remote.lost(done), progress)
 
     def _pump(self) -> Iterator[bytes]:
         while chunk := self._stream.read():

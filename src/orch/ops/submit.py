@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from orch.errors import OrchError
-from orch.remote import Remote
+from orch.remote import Answer, Remote
+from orch.transport import LinkDown, LinkLost
 from orch_agent import wire
 from orch_agent.model import JobSpec, JobView, check_name, check_spec
 
 from .cancel import GRACE
+from .patience import PAUSES, Patience, Tell, unheard
 
 _TRIES = 3  # somebody else may take the name again while we replace its job
 
@@ -22,23 +24,46 @@ class Submitted(NamedTuple):
     created: bool
 
 
-def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False) -> Submitted:
-    """Submit ``spec`` under ``job_id``; with ``replace`` a live job of that name is cancelled first."""
+def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False, tell: Tell = unheard) -> Submitted:
+    """Submit ``spec`` under ``job_id``; with ``replace`` a live job of that name is cancelled first.
+
+    A ``LinkDown`` says that nothing was submitted, a ``LinkLost`` that this is not known.
+    """
     check_spec(spec)
     request = {"id": check_name(job_id, "submission id"), "spec": spec_fields(spec)}
     for _ in range(_TRIES if replace else 0):
         try:
-            return _submit(remote, request)
+            return _submit(remote, request, tell)
         except OrchError as error:
             if error.kind != "name_in_use":
                 raise
         remote.call("cancel", {"jobs": [spec.name], "grace": GRACE})
-    return _submit(remote, request)
+    return _submit(remote, request, tell)
 
 
-def _submit(remote: Remote, request: Mapping[str, object]) -> Submitted:
-    answer = remote.call("submit", request)
+def _submit(remote: Remote, request: Mapping[str, object], tell: Tell) -> Submitted:
+    asked = False
+
+    def attempt() -> Answer:
+        nonlocal asked
+        try:
+            return remote.call("submit", request)
+        except LinkLost:
+            asked = True
+            raise
+
+    try:
+        answer = Patience(remote.host.name, tell, tries=len(PAUSES)).go(attempt)
+    except LinkDown as error:
+        if not asked:
+            raise
+        raise LinkLost(f"{error.message}; whether it was submitted is not known", unsure(request["id"])) from None
     return Submitted(answer["job"], answer["created"])
+
+
+def unsure(job_id: object) -> str:
+    """What to do where nobody knows whether the host has the job."""
+    return f"the same again with --id {job_id} is safe: it will be one job"
 
 
 def spec_fields(spec: JobSpec) -> dict[str, object]:

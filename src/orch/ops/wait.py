@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from orch_agent.model import JobView
 
 from .hosts import Hosts
 from .parallel import as_they_end
+from .patience import Patience, Tell, unheard
 
 
 class Waited(NamedTuple):
@@ -21,13 +23,18 @@ class Waited(NamedTuple):
 
 
 def wait(
-    hosts: Hosts, refs: Sequence[str], timeout: float | None = None, any_of: bool = False, host: str | None = None
+    hosts: Hosts,
+    refs: Sequence[str],
+    timeout: float | None = None,
+    any_of: bool = False,
+    host: str | None = None,
+    tell: Tell = unheard,
 ) -> Waited:
     """Come back when all jobs (or any of them) have ended, or ``timeout`` seconds are over."""
     groups = hosts.groups(refs, host)
     seen: dict[str, JobView] = {}
     timed_out = False
-    for place, outcome in as_they_end([partial(wait_on, *group, timeout, any_of) for group in groups]):
+    for place, outcome in as_they_end([partial(wait_on, *group, timeout, any_of, tell) for group in groups]):
         if isinstance(outcome, Exception):
             raise outcome
         seen.update(zip(groups[place][1], outcome.jobs, strict=True))
@@ -37,12 +44,29 @@ def wait(
     return Waited(_ordered(refs, seen), timed_out)
 
 
-def wait_on(remote: Remote, refs: list[str], timeout: float | None = None, any_of: bool = False) -> Waited:
-    """The same on one host. Our end of the line stays open: when we are gone, the host stops waiting."""
-    request = {"jobs": refs, "any": any_of}
-    answer, stream = remote.open("wait", request if timeout is None else {**request, "timeout": timeout})
-    stream.finish()
-    return Waited(answer["jobs"], answer["timed_out"])
+def wait_on(
+    remote: Remote,
+    refs: list[str],
+    timeout: float | None = None,
+    any_of: bool = False,
+    tell: Tell = unheard,
+    surely: bool = False,
+) -> Waited:
+    """The same on one host, through any number of cut links. ``surely``: the jobs are known to be there.
+
+    Our end of the line stays open: when we are gone, the host stops waiting.
+    """
+    until = None if timeout is None else time.monotonic() + timeout
+
+    def attempt() -> Waited:
+        request = {"jobs": refs, "any": any_of}
+        if until is not None:
+            request["timeout"] = max(0.0, until - time.monotonic())
+        answer, stream = remote.open("wait", request)
+        stream.finish()
+        return Waited(answer["jobs"], answer["timed_out"])
+
+    return Patience(remote.host.name, tell, until=until).go(attempt, surely)
 
 
 def _ordered(refs: Sequence[str], seen: dict[str, JobView]) -> list[JobView]:
