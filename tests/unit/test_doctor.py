@@ -278,7 +278,7 @@ def test_fix_says_what_it_runs_and_looks_again(run: Run, monkeypatch: pytest.Mon
         return {**examine(request), "tmux": {"path": path, "version": "3.3", "install": command}}
 
     host.verbs["examine"] = examined
-    monkeypatch.setattr(FakeTransport, "login", lambda _, words, terminal: ["sh", "-c", words], raising=False)
+    monkeypatch.setattr(FakeTransport, "login", lambda _, words, *__: ["sh", "-c", words], raising=False)
     status, out, err = run(hosts(box=host), "--fix", "--yes", "--json")
     assert status == 0 and "orch ssh box -- 'echo at work" in err and "at work\n  done" in err
     (tmux,) = [one for one in json.loads(out)["hosts"][0]["checks"] if one["name"] == "tmux"]
@@ -289,6 +289,6 @@ def test_fix_says_what_it_runs_and_looks_again(run: Run, monkeypatch: pytest.Mon
 
 def test_a_mend_that_fails_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     host = answering(tmux={"path": None, "version": None, "install": "exit 7"})
-    monkeypatch.setattr(FakeTransport, "login", lambda _, words, terminal: ["sh", "-c", words], raising=False)
+    monkeypatch.setattr(FakeTransport, "login", lambda _, words, *__: ["sh", "-c", words], raising=False)
     status, out, err = run(hosts(box=host), "--fix", "--yes")
-    assert status == 0 and "failed with status 7" in err and out.count("warning  tmux") == 2
+    assert status == 0 and "failed: it ended with status 7" in err and out.count("warning  tmux") == 2

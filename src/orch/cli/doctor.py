@@ -34,15 +34,17 @@ _Reports = dict[str, list[Check]]
 
 
 def main(args: Arguments) -> int:
-    """Look, mend what may be mended, look again at what was."""
+    """Look, mend what may be mended, and look again, for behind one thing that is wrong there may be another."""
     terminal = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     if args["fix"] and not (terminal or args["yes"]):
         raise OrchError("refused", "doctor asks before it mends, and there is no terminal", "orch doctor --fix --yes")
     remotes = hosts.load().some(args.words[0] if args.words else None)
     reports = _look(remotes, args["json"])
     if args["fix"]:
-        mended = [remote for remote in remotes if _mend(remote, reports[remote.host.name], args["yes"], terminal)]
-        reports |= _look(mended, args["json"])
+        tried: set[str] = set()
+        mended = remotes
+        while mended := [one for one in mended if _mend(one, reports[one.host.name], tried, args["yes"], terminal)]:
+            reports |= _look(mended, args["json"])
     if args["json"]:
         document({"hosts": [_as_json(remote, reports[remote.host.name]) for remote in remotes]})
     failed = any(check.state == "failed" for checks in reports.values() for check in checks)
@@ -67,16 +69,19 @@ def _lines(remote: Remote, checks: Sequence[Check]) -> Iterator[str]:
             yield f"  {'':<7}  {'':<{width}}  {clean(doctor.typed(remote, check))}"
 
 
-def _mend(remote: Remote, checks: Sequence[Check], yes: bool, terminal: bool) -> bool:
-    """Run what may be run; whether anything was."""
+def _mend(remote: Remote, checks: Sequence[Check], tried: set[str], yes: bool, terminal: bool) -> bool:
+    """Run what may be run and was not ``tried``, which grows; whether anything was run."""
     ran = False
     for check in checks:
-        if check.safe and check.state in ("warning", "failed"):
-            note(f"{remote.host.name}: {clean(check.says)}\n  {clean(doctor.typed(remote, check))}")
-            if yes or _sure():
-                ran = True
-                status = doctor.fix(remote, check, terminal)
-                note(f"  failed with status {status}" if status else "  done")
+        command = doctor.typed(remote, check)
+        if not check.safe or check.state == "ok" or command in tried:
+            continue
+        tried.add(command)
+        note(f"{remote.host.name}: {clean(check.says)}\n  {clean(command)}")
+        if yes or _sure():
+            ran = True
+            failure = doctor.fix(remote, check, terminal)
+            note(f"  failed: {clean(failure)}" if failure else "  done")
     return ran
 
 

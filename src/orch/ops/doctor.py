@@ -34,16 +34,23 @@ def examine(remotes: Sequence[Remote]) -> Iterator[tuple[Remote, list[Check]]]:
 
 def _examine(remote: Remote) -> list[Check]:
     """The way there, and only then what is there."""
-    way = provider_of(remote.host).checks(remote.host)
+    try:
+        way = provider_of(remote.host).checks(remote.host)
+    except Refusal as refusal:
+        return [_refused("connection", refusal)]
     if any(check.state == "failed" for check in way):
         return way
     asked = time.time()
     try:
         answer = remote.call("examine", {}, PATIENCE)
     except Refusal as refusal:
-        return [*way, Check("agent", "failed", refusal.message, refusal.hint, here=True)]
+        return [*way, _refused("agent", refusal)]
     found = checks.judge(answer, asked, time.time())
     return [*way, *(check for check in found if check.name not in _ELSEWHERE or not remote.transport.here)]
+
+
+def _refused(name: str, refusal: Refusal) -> Check:
+    return Check(name, "failed", refusal.message, refusal.hint, here=True)
 
 
 def typed(remote: Remote, check: Check) -> str:
@@ -54,9 +61,12 @@ def typed(remote: Remote, check: Check) -> str:
     return f"orch ssh {remote.host.name} -- {words}"
 
 
-def fix(remote: Remote, check: Check, terminal: bool) -> int:
-    """Run what mends it, on this terminal if there is one; its exit status. What it says goes to standard error."""
-    shell = ["sh", "-c", check.mend]
-    argv = shell if check.here else remote.transport.login(check.mend, terminal)
+def fix(remote: Remote, check: Check, terminal: bool) -> str:
+    """Run what mends it, on this terminal if there is one; why it failed, or nothing. It says all on standard error."""
+    try:
+        argv = ["sh", "-c", check.mend] if check.here else remote.transport.login(check.mend, terminal, terminal)
+    except Refusal as refusal:
+        return refusal.message
     stdin = None if terminal else subprocess.DEVNULL
-    return subprocess.run(argv, stdin=stdin, stdout=sys.stderr.fileno(), check=False).returncode
+    status = subprocess.run(argv, stdin=stdin, stdout=sys.stderr.fileno(), check=False).returncode
+    return f"it ended with status {status}" if status else ""

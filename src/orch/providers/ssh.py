@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orch.errors import ConfigError
-from orch.model import Host
+from orch.model import Check, Host
 from orch.ssh import SshTransport
 from orch.transport import Transport
 
@@ -26,13 +26,22 @@ class Ssh:
 
     def transport(self, host: Host) -> Transport:
         """The system's OpenSSH."""
-        address = host.options.get("address", "")
-        if not address or address.startswith("-") or not address.isprintable() or " " in address:
-            raise _mistake(host, "address" if address else "no address", 'address = "me@box.example", or an alias')
-        words = [
-            word for key, value in host.options.get("ssh_options", {}).items() for word in _option(host, key, value)
-        ]
-        return SshTransport(host, address, words, _home(host))
+        return _transport(host)
+
+    def checks(self, host: Host) -> list[Check]:
+        """From a connection made anew."""
+        from orch.ssh.checks import look
+
+        return look(_transport(host))
+
+
+def _transport(host: Host) -> SshTransport:
+    address = host.options.get("address", "")
+    if not address or address.startswith("-") or not address.isprintable() or " " in address:
+        raise _mistake(host, "address" if address else "no address", 'address = "me@box.example", or an alias')
+    options = host.options.get("ssh_options", {}).items()
+    words = [word for key, value in options for word in _option(host, key, value)]
+    return SshTransport(host, address, words, _home(host))
 
 
 def _mistake(host: Host, what: str, hint: str) -> ConfigError:

@@ -45,7 +45,7 @@ class SshTransport:
         def attempt(session: Session) -> Completed:
             left = None if until is None else max(0.1, until - time.monotonic())
             try:
-                done = run_process(self._words(session, script), stdin, left)
+                done = run_process(self.words(session, script), stdin, left)
             finally:
                 session.release()
             before, begun, out = done.out.partition(BEGIN)
@@ -59,7 +59,7 @@ class SshTransport:
         """Start ``script``; comes back when it has begun."""
 
         def attempt(session: Session) -> Stream:
-            stream = _Stream(session, self._words(session, script), stdin)
+            stream = _Stream(session, self.words(session, script), stdin)
             try:
                 if stream.skip_past(BEGIN, timeout or START):
                     return stream
@@ -90,7 +90,8 @@ class SshTransport:
         self._terminal = session
         return session
 
-    def _words(self, session: Session, script: str) -> list[str]:
+    def words(self, session: Session, script: str) -> list[str]:
+        """The command line that runs ``script`` in this session; it says ``BEGIN`` first."""
         assert not set(script) & set("'\\\n!")  # any login shell hands it on as it is
         said = BEGIN.decode().strip()
         return [*session.words("-T"), self.host.name, f"exec sh -c 'echo; echo {said}; {self._home}{script}'"]
@@ -115,18 +116,19 @@ class SshTransport:
         try:
             return self.connection.take(until, crowded, asks)
         except ConnectionFailed as failure:
-            raise self._explained(failure) from None
+            raise self.explained(failure) from None
 
     def _remake(self, session: Session, until: float | None) -> bool:
         """Whether the lane was dead and now is not. What went through it before may have arrived, or not."""
         try:
             return self.connection.connect(session.socket, until)
         except ConnectionFailed as failure:
-            error = self._explained(failure)
+            error = self.explained(failure)
             raise (LinkLost(error.message, error.hint) if isinstance(error, LinkDown) else error) from None
 
-    def _explained(self, failure: ConnectionFailed) -> OrchError:
-        return explain(Failure(self.host, self.connection.address, self.connection.base, failure.said))
+    def explained(self, failure: ConnectionFailed) -> OrchError:
+        """What it means that there is no connection."""
+        return explain(Failure(self.host, self.connection.address, self.connection.options, failure.said))
 
     def _error(self, failure: _Unfinished, remade: bool) -> OrchError:
         name = self.host.name

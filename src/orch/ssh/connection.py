@@ -45,9 +45,9 @@ _STARTER = "import os, signal, sys; signal.alarm(int(sys.argv[1])); os.execvp('s
 class Session:
     """A place in a lane, held until it is released or this process ends."""
 
-    def __init__(self, socket: str, slot: int) -> None:
+    def __init__(self, socket: str, slot: int | None = None) -> None:
         self.socket = socket
-        self._slot: int | None = slot
+        self._slot = slot
 
     def words(self, *options: str) -> list[str]:
         """The command line of an ssh that goes through this lane, up to the name, which then means nothing."""
@@ -66,6 +66,7 @@ class Connection:
 
     def __init__(self, address: str, options: Sequence[str], persist: str = "10m") -> None:
         self.address = address
+        self.options = options
         self.login = [*options, *_as_options(_DEFAULTS)]
         """For a session of the person's own, with the person's own configuration."""
         self.base = ["ssh", *_as_options(_FORCED), *self.login]
@@ -95,6 +96,14 @@ class Connection:
                     return Session(socket, lock)
                 os.close(lock)
         raise OrchError("refused", f"{LANES * WIDTH} commands talk to {self.address} already", "orch status")
+
+    def beside(self) -> str:
+        """The socket of a connection that is to be this process's own, and no lane."""
+        return os.path.join(_directory(), f"{self._name[:8]}.p{os.getpid()}")
+
+    def is_open(self) -> bool:
+        """Whether there is a lane."""
+        return _listens(os.path.join(_directory(), f"{self._name}.0"))
 
     def connect(self, socket: str, until: float | None = None, asks: bool = False) -> bool:
         """See to it that an ssh listens at ``socket``; whether none did. ``asks``: it may ask the person for things.
@@ -149,6 +158,15 @@ class ConnectionFailed(Exception):
     def __init__(self, said: str) -> None:
         super().__init__(said)
         self.said = said
+
+
+def disconnect(socket: str) -> None:
+    """End the ssh that listens there; one that does not answer ends by itself, when its link counts as dead."""
+    asked = ["ssh", "-F", "none", "-S", socket, "-O", "exit", "x"]
+    try:
+        subprocess.run(asked, stdin=-3, stdout=-3, stderr=-3, timeout=3)
+    except subprocess.TimeoutExpired:
+        _unlink(socket)
 
 
 def _as_options(settings: Sequence[str]) -> list[str]:

@@ -1,29 +1,41 @@
 """What ssh says when it cannot connect, in words that help.
 
-The kind tells whether trying again can help: a ``LinkDown`` may be over in a minute, a ``not_authorised`` never is
-without a person.
+The kind tells whether trying again can help: a ``LinkDown`` may be over in a minute, an ``InTheWay``, whose kind is
+``not_authorised``, never is without a person.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from orch.errors import ConfigError, OrchError
-from orch.model import Host
+from orch.model import Check, Host
 from orch.transport import LinkDown
+
+LOG_IN = "true"  # the least that makes a connection, on which ssh may ask for things
 
 
 class Failure(NamedTuple):
-    """A connection that was not made: ``base`` is the ssh command line up to the address, ``said`` what ssh said."""
+    """A connection that was not made; ``options`` are the person's, ``said`` is what ssh said."""
 
     host: Host
     address: str
-    base: Sequence[str]
+    options: Sequence[str]
     said: str
+
+
+class InTheWay(OrchError):
+    """What only a person can see to. ``check`` is the same for ``orch doctor``, ``for_good`` a mend that lasts."""
+
+    def __init__(self, check: Check, hint: str, for_good: str = "") -> None:
+        super().__init__("not_authorised", check.says, hint)
+        self.check = check
+        self.for_good = for_good
 
 
 def explain(failure: Failure) -> OrchError:
@@ -43,57 +55,80 @@ def _last(failure: Failure) -> str:
     return failure.said.strip().splitlines()[-1].strip()[:300]
 
 
-def _in_the_way(message: str, hint: str) -> OrchError:
-    return OrchError("not_authorised", message, hint)
-
-
 def _changed_key(failure: Failure, _: re.Match[str]) -> OrchError:
     name = failure.host.name
     command = re.search(r"^\s*(ssh-keygen -f .* -R .*?)\s*$", failure.said, re.MULTILINE)
     forget = command[1] if command else f"ssh-keygen -R {failure.address.rpartition('@')[2]}"
-    return _in_the_way(
+    says = (
         f"the host key of {name} ({failure.address}) is another one than before: it was set up anew, or somebody is "
-        "in between",
+        "in between"
+    )
+    return InTheWay(
+        Check("host key", "failed", says, forget, here=True),
         f"only if you know why: {forget}\nthen, to see and accept the new one: orch ssh {name}",
     )
 
 
 def _unknown_key(failure: Failure, _: re.Match[str]) -> OrchError:
-    return _in_the_way(
-        f"the host key of {failure.host.name} ({failure.address}) is not known here",
+    says = f"the host key of {failure.host.name} ({failure.address}) is not known here"
+    return InTheWay(
+        Check("host key", "failed", says, LOG_IN, safe=True),
         f"orch ssh {failure.host.name}    (shows its fingerprint and asks)",
     )
 
 
 def _denied(failure: Failure, found: re.Match[str]) -> OrchError:
     name, place = failure.host.name, f"{failure.host.name} ({failure.address})"
-    if locked := locked_keys(failure.base, failure.address):
-        return _in_the_way(
-            f"{place} lets nobody in without a key, and {locked[0]} has a passphrase",
-            f"ssh-add {locked[0]}    (or: orch ssh {name}, which asks for it and keeps the connection)",
+    keys = _keys(failure)
+    if locked := next(filter(_is_locked, keys), None):
+        add = f"ssh-add {shlex.quote(locked)}"
+        return InTheWay(
+            Check(
+                "keys", "failed", f"{place} lets nobody in without a key, and {locked} has a passphrase", LOG_IN, True
+            ),
+            f"{add}    (or: orch ssh {name}, which asks for it and keeps the connection)",
+            add,
         )
     if "password" in found[1] or "keyboard" in found[1]:
-        return _in_the_way(
-            f"{place} asks for a password",
-            f"orch ssh {name}    (asks for it and keeps the connection)\nfor good: ssh-copy-id {failure.address}",
+        copy = _copy_key(failure, keys)
+        return InTheWay(
+            Check("keys", "failed", f"{place} asks for a password", LOG_IN, safe=True),
+            f"orch ssh {name}    (asks for it and keeps the connection)\nfor good: {copy}",
+            copy,
         )
-    return _in_the_way(
-        f"{place} takes none of your keys",
-        f"ssh-copy-id {failure.address}, or name the key in {failure.host.source}:\n"
-        f'[hosts.{name}] ssh_options = {{ IdentityFile = "~/.ssh/..." }}',
+    shown = "cat ~/.ssh/*.pub"
+    return InTheWay(
+        Check("keys", "failed", f"{place} takes none of your keys, and no password", shown, here=True),
+        f"{shown}    (one of these belongs into ~/.ssh/authorized_keys there)\nor name another key in "
+        f'{failure.host.source}: [hosts.{name}] ssh_options = {{ IdentityFile = "~/.ssh/..." }}',
     )
 
 
-def locked_keys(base: Sequence[str], address: str) -> list[str]:
-    """The private keys that ssh would use for this host and that have a passphrase."""
+def settings(options: Sequence[str], address: str) -> Mapping[str, Sequence[str]]:
+    """What ssh would do for this address, by keyword in small letters; empty where it does not tell."""
+    asked = ["ssh", *options, "-G", "--", address]
     try:
-        told = subprocess.run([*base, "-G", "--", address], stdin=-3, capture_output=True, text=True, timeout=5).stdout
+        told = subprocess.run(asked, stdin=-3, capture_output=True, text=True, timeout=5).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    named = [
-        os.path.expanduser(line.split(" ", 1)[1]) for line in told.splitlines() if line.startswith("identityfile ")
-    ]
-    return [path for path in named if os.path.isfile(path) and _is_locked(path)]
+        return {}
+    found: dict[str, list[str]] = {}
+    for line in told.splitlines():
+        key, _, value = line.partition(" ")
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _keys(failure: Failure) -> list[str]:
+    """The private keys on this machine's disk that ssh would use for this host."""
+    named = settings(failure.options, failure.address).get("identityfile", ())
+    return list(filter(os.path.isfile, map(os.path.expanduser, named)))
+
+
+def _copy_key(failure: Failure, keys: Sequence[str]) -> str:
+    """How the host learns a key, one that is made where there is none."""
+    make = "" if keys or os.environ.get("SSH_AUTH_SOCK") else "ssh-keygen -t ed25519 && "
+    chosen = ["-i", keys[0]] if any("identityfile" in word.lower() for word in failure.options) and keys else []
+    return make + shlex.join(["ssh-copy-id", *chosen, *failure.options, failure.address])
 
 
 def _is_locked(path: str) -> bool:
@@ -106,8 +141,9 @@ def _is_locked(path: str) -> bool:
 
 
 def _too_many(failure: Failure, _: re.Match[str]) -> OrchError:
-    return _in_the_way(
-        f"{failure.host.name} ({failure.address}) was offered too many keys before the right one",
+    says = f"{failure.host.name} ({failure.address}) was offered too many keys before the right one"
+    return InTheWay(
+        Check("keys", "failed", says, "ssh-add -l", here=True),
         f"name it in {failure.host.source}:\n[hosts.{failure.host.name}] "
         'ssh_options = { IdentityFile = "~/.ssh/...", IdentitiesOnly = "yes" }',
     )
@@ -115,10 +151,9 @@ def _too_many(failure: Failure, _: re.Match[str]) -> OrchError:
 
 def _open_key(failure: Failure, _: re.Match[str]) -> OrchError:
     path = re.search(r"Permissions \S+ for '(.*?)' are too open", failure.said)
-    return _in_the_way(
-        f"ssh does not use a private key that others may read: {path[1] if path else _last(failure)}",
-        f"chmod 600 {path[1] if path else 'KEY'}",
-    )
+    says = f"ssh does not use a private key that others may read: {path[1] if path else _last(failure)}"
+    close = f"chmod 600 {shlex.quote(path[1]) if path else 'KEY'}"
+    return InTheWay(Check("keys", "failed", says, close, safe=bool(path), here=True), close)
 
 
 def _misconfigured(failure: Failure, _: re.Match[str]) -> OrchError:

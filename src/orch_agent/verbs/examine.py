@@ -40,7 +40,7 @@ def _safely(look: Callable[[], Any]) -> Any:
 def _python() -> Fact:
     return {
         "version": platform.python_version(),
-        "executable": sys.executable,
+        "executable": os.path.realpath(sys.executable),
         "sqlite": sqlite3.sqlite_version,
     }
 
