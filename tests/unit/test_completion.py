@@ -47,7 +47,8 @@ def test_what_comes_next(shell_home: Path) -> None:
     assert names("run", word="--no") == ["--no-tty"]
     assert names("run", "x", "--", word="-") == []
     assert names("doctor", "--json") == ["local"]
-    assert names("doctor", "local") == []
+    assert names("doctor", "local") == names("ssh", "local") == names("ssh", "--") == []
+    assert names("ssh") == ["local"]
     assert names("completion") == ["bash", "zsh", "fish"]
     assert "agents" in names("help")
     assert names("nonsense") == names("init") == []

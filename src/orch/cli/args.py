@@ -130,7 +130,7 @@ def _unknown(command: Command, name: str, words: Sequence[str], argv: Sequence[s
 
 
 def _count(command: Command, words: Sequence[str], rest: Sequence[str] | None, argv: Sequence[str]) -> None:
-    if rest and not words and command.takes_rest:
+    if rest and not words and command.least:
         raise usage("NAME is missing: it stands before --", f"orch {command.name} NAME -- {_quoted(rest)}")
     if len(words) < command.least:
         raise usage(f"something is missing: {usage_line(command)}", _help(command))
@@ -145,7 +145,8 @@ def _as_command(command: Command, words: Sequence[str], argv: Sequence[str]) -> 
         return ""
     typed = argv[argv.index(words[1], argv.index(words[0]) + 1) :]
     start, line = f"orch {command.name} {words[0]}", " ".join(typed)
-    shell = f'{start} "{line}"   or: ' if not set(line) & set('"$`\\!') else ""
+    as_text = '"COMMAND"' in command.words and not set(line) & set('"$`\\!')
+    shell = f'{start} "{line}"   or: ' if as_text else ""
     return f"{shell}{start} -- {_quoted(typed)}"
 
 

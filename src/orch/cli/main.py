@@ -47,6 +47,7 @@ TABLE = {
     "cancel": Entry("cancel", "End jobs with their whole process trees"),
     "show": Entry("show", "Tell everything known of one run; for a failure, why"),
     "rerun": Entry("rerun", "Run a job again, with options changed"),
+    "ssh": Entry("ssh", "Log in to a host, or run a command there at once"),
     "doctor": Entry("doctor", "Look at hosts, say what is wrong with each and what mends it"),
     "init": Entry("init", "Write the configuration file with you"),
     "completion": Entry("completion", "Print the completion script for a shell"),

@@ -116,7 +116,12 @@ class SshTransport:
         try:
             return self.connection.take(until, crowded, asks)
         except ConnectionFailed as failure:
-            raise self.explained(failure) from None
+            raise self._told_already() if asks else self.explained(failure) from None
+
+    def _told_already(self) -> OrchError:
+        """For whoever was in front of ssh when it failed."""
+        says = f"no connection to {self.host.name} ({self.connection.address}), as ssh says above"
+        return LinkDown(says, f"orch doctor {self.host.name}")
 
     def _remake(self, session: Session, until: float | None) -> bool:
         """Whether the lane was dead and now is not. What went through it before may have arrived, or not."""
