@@ -196,6 +196,12 @@ class Ledger:
         """Every job that ended at ``since`` or later, by time of submission."""
         return self._select("WHERE ended_at >= ? ORDER BY submitted_at, name, run", [since])
 
+    def quiet_since(self) -> Optional[float]:
+        """When the last job ended; None while one has not, and where there never was one."""
+        asked = "SELECT (SELECT max(ended_at) FROM jobs), EXISTS (SELECT 1 FROM jobs WHERE ended_at IS NULL)"
+        last, is_busy = self._db.execute(asked).fetchone()
+        return None if is_busy or last is None else float(last)
+
     def last_run(self, name: str) -> int:
         """The highest run of ``name``, 0 where there is none."""
         return int(self._db.execute("SELECT coalesce(max(run), 0) FROM jobs WHERE name = ?", [name]).fetchone()[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Optional
 
 from .. import host
 from ..ledger import Ledger, Record, open_ledger
@@ -19,7 +20,12 @@ def run(request: Request) -> Answer:
         since = 0.0 if request.get("all") else time.time() - _RECENT
         records = _named(ledger, names, since) if names else _listed(ledger, since)
         jobs = [view(ledger, record) for record in records]
-    return {"jobs": jobs, "host": {**host.facts(), "now": rfc3339(time.time())}}
+        idle = _idle(ledger.quiet_since())
+    return {"jobs": jobs, "host": {**host.facts(), "idle_seconds": idle, "now": rfc3339(time.time())}}
+
+
+def _idle(since: Optional[float]) -> Optional[float]:
+    return None if since is None else max(0.0, time.time() - since)
 
 
 def _listed(ledger: Ledger, since: float) -> list[Record]:
