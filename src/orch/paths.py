@@ -1,4 +1,4 @@
-"""Every path on the laptop, once. Nothing here touches the disk."""
+"""Every path on the laptop, once. Nothing here changes the disk."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ def project_file(start: str) -> str | None:
         if parent == directory:
             return None
         directory = parent
+
+
+def elsewhere(path: str) -> str:
+    """The same place on another host: below the home there, if it is below the home here; else of the same name."""
+    if not os.path.isabs(path):
+        return path
+    path = os.path.normpath(path)
+    home = os.path.expanduser("~")
+    for one in (home, os.path.realpath(home)):
+        if one != "/" and f"{path}/".startswith(f"{one}/"):
+            return "~" + path[len(one) :]
+    return path
 
 
 def status_cache(host: str) -> str:

@@ -11,6 +11,7 @@ Invariants
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from .model import Host
 from .transport import LOST, Completed, LinkLost, Stream, Transport
 
 MISSING, NO_PYTHON = 90, 91
+_PLAIN = re.compile(r"[\w ./:=@%+,-]+", re.ASCII)  # the shell here gives these words on as they are
 _AGENT = 'a="${ORCH_HOME:-$HOME/.orch}/agent-%s"; '
 _RUN = '[ -x "$a/python" ] && [ -f "$a/__main__.py" ] || exit %d; exec "$a/python" -I -S "$a" %s'
 _PYTHONS = " ".join(
@@ -141,7 +143,17 @@ class Remote:
     def _error(self, error: Any) -> OrchError:
         if not isinstance(error, dict) or not isinstance(error.get("message"), str):
             return OrchError("host", f"the agent on {self.host.name} failed and does not say why")
-        return OrchError(str(error.get("kind") or "host"), error["message"], str(error.get("hint") or ""))
+        hint = str(error.get("hint") or "").replace("ORCH_HOME=DIR", self.transport.home_setting)
+        typed = self.typed(hint) if error.get("there") else hint
+        return OrchError(str(error.get("kind") or "host"), error["message"], typed)
+
+    def typed(self, command: str) -> str:
+        """A command for a shell on the host, as it is typed on this machine."""
+        if self.transport.here:
+            return command
+        import shlex
+
+        return f"orch ssh {self.host.name} -- {command if _PLAIN.fullmatch(command) else shlex.quote(command)}"
 
     def _named(self, answer: Answer) -> Answer:
         for job in [answer.get("job"), *(answer.get("jobs") or ())]:

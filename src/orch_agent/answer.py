@@ -38,7 +38,7 @@ def _answer(verb: str) -> None:
 
 
 def _fail(refusal: Refusal) -> int:
-    error = {"kind": refusal.kind, "message": refusal.message, "hint": refusal.hint}
+    error = {"kind": refusal.kind, "message": refusal.message, "hint": refusal.hint, "there": refusal.there}
     sys.stdout.buffer.write(wire.encode({"error": error}))
     sys.stdout.buffer.flush()
     return 1

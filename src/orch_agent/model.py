@@ -39,13 +39,15 @@ class Refusal(Exception):
     """Something asked for is not done. ``kind`` is stable for programs, ``hint`` the next thing to type.
 
     Kinds: ``usage`` ``not_found`` ``refused`` ``name_in_use`` ``conflict`` ``host`` ``not_authorised``.
+    ``there``: the hint is a command for a shell on the host.
     """
 
-    def __init__(self, kind: str, message: str, hint: str = "") -> None:
+    def __init__(self, kind: str, message: str, hint: str = "", there: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.hint = hint
+        self.there = there
 
 
 def is_name(text: str) -> bool:

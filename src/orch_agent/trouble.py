@@ -31,7 +31,8 @@ def explain(error: Exception) -> Refusal:
     else:
         path, full = layout.ledger(), "full" in str(error) or disk_is_full(layout.root())
     if full:
-        return Refusal("host", "the disk that holds %s is full" % path, "df -h %s" % shlex.quote(layout.root()))
+        said = "the disk that holds %s is full" % path
+        return Refusal("host", said, "df -h %s" % shlex.quote(layout.root()), there=True)
     if isinstance(error, sqlite3.DatabaseError) and ("malformed" in str(error) or "not a database" in str(error)):
         return _damaged(path, error)
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -43,4 +44,4 @@ def _damaged(path: str, error: Exception) -> Refusal:
     parts = [suffix for suffix in ("", "-wal") if os.path.exists(path + suffix)]
     aside = " && ".join("mv {0}{1} {0}.broken{1}".format(shlex.quote(path), part) for part in parts)
     said = "the ledger %s is damaged (%s); the logs in %s are whole" % (path, error, layout.logs())
-    return Refusal("host", said, aside)
+    return Refusal("host", said, aside, there=True)

@@ -221,7 +221,8 @@ def test_a_missing_directory_is_refused(agent: Agent, tmp_path: Path) -> None:
     refuses(agent, f"no directory '{tmp_path}/gone'", {"name": "d", "command": "true", "cwd": f"{tmp_path}/gone"})
     (tmp_path / "file").write_text("")
     refuses(agent, "is not a directory", {"name": "d", "command": "true", "cwd": f"{tmp_path}/file"})
-    refuses(agent, "absolute", {"name": "d", "command": "true", "cwd": "relative"})
+    refuses(agent, f"no directory '{agent.home}/relative'", {"name": "d", "command": "true", "cwd": "relative"})
+    refuses(agent, "~root/x", {"name": "d", "command": "true", "cwd": "~root/x"})
 
 
 def test_a_directory_that_went_before_the_start(agent: Agent, tmp_path: Path) -> None:

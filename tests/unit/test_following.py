@@ -103,6 +103,39 @@ def test_the_repository_says_what_is_left_out(host: Host1, home: Path, monkeypat
     assert host.spec == {"name": "train", "command": "make", "cwd": str(home), "env": {"A": "1", "B": "3"}}
 
 
+def test_directories_of_another_host(host: Host1, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.here = False
+    (home / "repo").mkdir()
+    monkeypatch.chdir(home / "repo")
+    cases = {"data": "data", "~/data": "~/data", f"{home}/data/../x": "~/x", "/data": "/data", str(home): "~"}
+    for given, told in cases.items():
+        host.asked.clear()
+        main.dispatch(["run", "train", "CMD", "--cwd", given])
+        assert host.spec["cwd"] == told
+    host.asked.clear()
+    main.dispatch(["run", "train", "CMD"])
+    assert "cwd" not in host.spec
+    (home / "repo" / "orch.toml").write_text('[jobs.train]\n[jobs.far]\ncwd = "/scratch"\n[jobs.up]\ncwd = "~/w"\n')
+    for name, told in (("train", "~/repo"), ("far", "/scratch"), ("up", "~/w")):
+        host.asked.clear()
+        main.dispatch(["run", name, "CMD"])
+        assert host.spec["cwd"] == told
+
+
+def test_a_job_of_this_machine_run_again_on_another(host: Host1, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Host1()
+    away.here = False
+    host.verbs["status"] = lambda _: {"jobs": [job()], "host": {}}
+    away.verbs["status"] = lambda _: {"jobs": [], "host": {}}
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(local=host, box=away))
+    shown = host.verbs["show"]({})
+    host.verbs["show"] = lambda _: {**shown, "spec": {**shown["spec"], "cwd": f"{home}/work"}}
+    main.dispatch(["rerun", "train", "--host", "box"])
+    assert away.spec["cwd"] == "~/work"
+    main.dispatch(["rerun", "train"])
+    assert host.spec["cwd"] == f"{home}/work"
+
+
 def test_a_directory_that_is_gone(host: Host1, home: Path) -> None:
     (home / "gone").mkdir()
     os.chdir(home / "gone")

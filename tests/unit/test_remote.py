@@ -38,6 +38,27 @@ def test_the_agents_error_is_ours() -> None:
 
 
 @pytest.mark.parametrize(
+    ("here", "hint", "there", "typed"),
+    [
+        (True, "mkdir -p /x", True, "mkdir -p /x"),
+        (False, "mkdir -p /x", True, "orch ssh box -- mkdir -p /x"),
+        (False, "mkdir -p '/a b'", True, """orch ssh box -- 'mkdir -p '"'"'/a b'"'"''"""),
+        (False, "mv ~/a b && x", True, "orch ssh box -- 'mv ~/a b && x'"),
+        (False, "orch show train", False, "orch show train"),
+        (False, "", False, ""),
+        (False, "ORCH_HOME=DIR names a directory", False, "orch_home names a directory"),
+    ],
+)
+def test_what_is_to_be_typed_there_goes_through_ssh(here: bool, hint: str, there: bool, typed: str) -> None:
+    error = {"kind": "refused", "message": "no", "hint": hint, "there": there}
+    transport = FakeTransport({"submit": lambda _: {"error": error}})
+    transport.here, transport.home_setting = here, "orch_home"
+    with pytest.raises(OrchError) as caught:
+        remote(transport).call("submit", {})
+    assert caught.value.hint == typed
+
+
+@pytest.mark.parametrize(
     ("done", "words"),
     [
         (Completed(0, b"Welcome to box!\n", b""), "gave no answer (status 0): Welcome to box!"),

@@ -11,7 +11,7 @@ FOLLOW = Option("--follow", "go on until the job ends", short="-f")
 
 SUBMIT = (
     HOST,
-    Option("--cwd", "where the command runs", "DIR"),
+    Option("--cwd", "where the command runs; on another host, DIR and ~/DIR are below the home there", "DIR"),
     Option("--env", "set a variable for the command; may be repeated", "NAME=VALUE", variable, many=True),
     Option("--no-tty", "no terminal: the output goes straight into the log"),
     Option("--keep-children", "what the command leaves running is not ended with it"),

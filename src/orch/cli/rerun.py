@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orch import paths
 from orch.errors import OrchError
 from orch.ops import hosts
 from orch.ops.jobs import spec_of
@@ -32,6 +33,8 @@ def main(args: Arguments) -> int:
     source = _source(known, args.words[0], args["host"])
     target = known.one(args["host"]) if args["host"] else source
     spec = spec_of(source, args.words[0])
+    if spec.cwd and source.transport.here and not target.transport.here:
+        spec = spec._replace(cwd=paths.elsewhere(spec.cwd))
     return submit_and_stay(target, with_options(spec, args, target), args)
 
 

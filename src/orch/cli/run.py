@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 
-from orch import config
+from orch import config, paths
 from orch.errors import INTERRUPTED, usage
 from orch.model import JobDefaults, label, new_id
 from orch.ops import hosts
@@ -102,7 +102,8 @@ def _typed() -> str:
 def _spec(name: str, command: str, defaults: JobDefaults | None, remote: Remote) -> JobSpec:
     if defaults is None:
         return JobSpec(name, command, here() if remote.transport.here else None)
-    return JobSpec(name, command, defaults.cwd, dict(defaults.env), defaults.tty, defaults.keep_children)
+    cwd = defaults.cwd if remote.transport.here else paths.elsewhere(defaults.cwd)
+    return JobSpec(name, command, cwd, dict(defaults.env), defaults.tty, defaults.keep_children)
 
 
 def with_options(spec: JobSpec, args: Arguments, remote: Remote) -> JobSpec:
@@ -110,6 +111,8 @@ def with_options(spec: JobSpec, args: Arguments, remote: Remote) -> JobSpec:
     cwd = args["cwd"]
     if cwd is not None and remote.transport.here:
         cwd = os.path.normpath(os.path.join(here(), os.path.expanduser(cwd)))
+    elif cwd is not None:
+        cwd = paths.elsewhere(cwd)  # the shell here may have written our home in the place of ~
     return spec._replace(
         cwd=spec.cwd if cwd is None else cwd,
         env={**spec.env, **dict(args["env"])},

@@ -32,7 +32,7 @@ def _tmux(*words: str) -> tuple[int, str]:
     try:
         done = subprocess.run(["tmux", *words], stdin=-3, stdout=-1, stderr=-2, env=environment, timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
-        raise Refusal("host", "tmux does not answer: is its server stopped?", "tmux kill-server") from None
+        raise Refusal("host", "tmux does not answer: is its server stopped?", "tmux kill-server", True) from None
     return done.returncode, os.fsdecode(done.stdout).strip()
 
 
@@ -99,7 +99,8 @@ def attach_words(record: Record) -> tuple[str, list[str]]:
     """The session and the command line that shows it on a terminal; refuses where there is no tmux."""
     if not available():
         hint = install_command()
-        raise Refusal("host", "attach needs tmux, which is not installed on this host", hint)
+        is_command = not hint.startswith("install ")
+        raise Refusal("host", "attach needs tmux, which is not installed on this host", hint, is_command)
     session = open_view(record)
     return session, ["tmux", "attach-session", "-t", "=" + session]
 

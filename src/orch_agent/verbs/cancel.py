@@ -33,7 +33,8 @@ def run(request: Request) -> Answer:
         until = time.monotonic() + grace + _PATIENCE
         while _alive(watches):
             if time.monotonic() > until:
-                raise Refusal("host", "some processes cannot be killed (waiting for a device?)", "ps -eo pid,stat,args")
+                said = "some processes cannot be killed (waiting for a device?)"
+                raise Refusal("host", said, "ps -eo pid,stat,args", there=True)
             time.sleep(_STEP)
         return {"jobs": [view(ledger, ledger.get(record.id) or record) for record in records]}
 

@@ -20,7 +20,7 @@ from .common import Answer, Request, text, view
 def run(request: Request) -> Answer:
     """Accept, start, and say what became of it."""
     job_id = check_name(text(request, "id"), "submission key")
-    spec = check_spec(wire.spec_from(request.get("spec") or {}))
+    spec = _at_home(check_spec(wire.spec_from(request.get("spec") or {})))
     with open_ledger() as ledger:
         record, created = _accept(ledger, job_id, spec)
         if record.is_pending:
@@ -49,15 +49,26 @@ def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[Record, bool]:
     return known, False
 
 
+def _at_home(spec: JobSpec) -> JobSpec:
+    """With an absolute directory: ``~/work`` and ``work`` are below the home."""
+    if spec.cwd is None or os.path.isabs(spec.cwd):
+        return spec
+    first, _, below = spec.cwd.partition("/")
+    if first.startswith("~") and first != "~":
+        said = "only ~ itself is known as a home, and the working directory is %s" % ascii(spec.cwd)
+        raise Refusal("usage", said, "write its path: --cwd /...")
+    return spec._replace(cwd=os.path.normpath(os.path.join(layout.home(), below if first == "~" else spec.cwd)))
+
+
 def _check_cwd(spec: JobSpec) -> None:
     where = spec.cwd or layout.home()
-    if not os.path.isabs(where):
-        raise Refusal("usage", "the working directory %s is not an absolute path" % ascii(where))
+    said, word = ascii(where), shlex.quote(where)
+    if not os.path.lexists(where):
+        raise Refusal("refused", "there is no directory %s on this host" % said, "mkdir -p %s" % word, there=True)
     if not os.path.isdir(where):
-        said = "%s is not a directory" if os.path.lexists(where) else "there is no directory %s on this host"
-        raise Refusal("refused", said % ascii(where), "mkdir -p %s" % shlex.quote(where))
+        raise Refusal("refused", "%s is not a directory" % said, "ls -ld %s" % word, there=True)
     if not os.access(where, os.X_OK):
-        raise Refusal("refused", "the directory %s may not be entered" % ascii(where), "ls -ld %s" % shlex.quote(where))
+        raise Refusal("refused", "the directory %s may not be entered" % said, "ls -ld %s" % word, there=True)
 
 
 def _check_free(ledger: Ledger, name: str) -> None:
