@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 
 from tests.support.agent import Agent, eventually
 from tests.support.cli import Orch
+from tests.support.disk import wrong_clock
+from tests.support.laptop import Laptop
+from tests.support.machine import Machine
 
 FIFTY_MB = 6_600_000  # lines of seq: 51.7 MB
 _PIPE = 1 << 17
@@ -88,6 +92,18 @@ def test_tail(orch: Orch) -> None:
     assert orch("logs", "job", "--tail", "0").out == ""
     assert len(orch("logs", "job", "--tail", "1000").out.splitlines()) == 101
     assert orch("logs", "job", "-f", "--tail", "1").out == "end"
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_how_long_ago_is_told_by_the_hosts_clock(
+    machines: Callable[..., Machine], laptop: Callable[..., Laptop], seconds: int
+) -> None:
+    mine = laptop(machines(sshd=[wrong_clock(seconds)]))
+    job = mine("run", "job", "echo said", "--wait", "--json").json["job"]
+    off = datetime.fromisoformat(job["submitted_at"]).timestamp() - time.time()
+    assert abs(off - seconds) < 300
+    assert mine("logs", "job", "--since", "10m").out == "said\n"
+    assert mine("logs", "job", "--since", "0s").out == ""
 
 
 def test_since(orch: Orch) -> None:

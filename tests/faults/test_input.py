@@ -159,6 +159,7 @@ def test_a_malformed_specification_is_refused(agent: Agent, spec: dict[str, Any]
         ("logs", {"job": "x", "offset": "far"}),
         ("logs", {"job": "x", "tail": [1]}),
         ("logs", {"job": "x", "since": "then"}),
+        ("logs", {"job": "x", "since": {"ago": "then"}}),
         ("logs", {"job": "x", "grep": "("}),
         ("logs", {"job": "x", "grep": 7}),
         ("logs", {"job": "x", "reader": "../../x"}),
@@ -181,9 +182,13 @@ def test_a_malformed_request_is_refused(agent: Agent, verb: str, request_: dict[
     assert refused.value.kind in ("usage", "refused")
 
 
-@pytest.mark.parametrize(
-    "where", [{"offset": -5}, {"offset": 1 << 70}, {"tail": -1}, {"tail": 0}, {"since": -1e30}, {"since": 1e30}]
-)
+@pytest.mark.parametrize("since", [-1e30, 1e30, {"ago": 1e30}, {"ago": -1e30}, {}])
+def test_times_beyond_the_log_are_its_ends(agent: Agent, since: Any) -> None:
+    agent.finished("x", "echo said", tty=False)
+    assert agent.log("x", since=since) in (b"said\n", b"")
+
+
+@pytest.mark.parametrize("where", [{"offset": -5}, {"offset": 1 << 70}, {"tail": -1}, {"tail": 0}])
 def test_places_beyond_the_log_are_its_ends(agent: Agent, where: dict[str, Any]) -> None:
     agent.finished("x", "echo said", tty=False)
     assert agent.log("x", **where) in (b"said\n", b"")

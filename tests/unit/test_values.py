@@ -28,7 +28,7 @@ def test_moments() -> None:
     assert moment("2026-02-16 14:30:00") == local
     assert moment("2026-02-16T14:30:00Z") == 1771252200
     assert moment("2026-02-16T16:30:00.500+02:00") == 1771252200.5
-    assert abs(moment("10m") - (time.time() - 600)) < 5
+    assert moment("10m") == {"ago": 600}
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "14:30", "-5m"])

@@ -18,13 +18,15 @@ def duration(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def moment(text: str) -> float:
-    """Epoch seconds of ``5m`` ago, of ``2026-02-16 14:30[:00]`` here, or of a time in RFC 3339."""
-    import time
+def moment(text: str) -> float | dict[str, float]:
+    """Epoch seconds of ``2026-02-16 14:30[:00]`` here or of a time in RFC 3339; ``5m`` is ``{"ago": 300}``.
+
+    From when that counts is for the host to say: its clock wrote the times that are compared.
+    """
     from datetime import datetime
 
     try:
-        return time.time() - duration(text)
+        return {"ago": duration(text)}
     except OrchError:
         pass
     try:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Optional
 
 from .. import files, layout, logread, observe, present, wire
 from ..ledger import Record, open_ledger
@@ -70,12 +71,20 @@ def _start(request: Request, record: Record, fd: int, size: int) -> int:
     places = [count(request, "offset") or 0]
     if request.get("reader") is not None:
         places.append(_place(record, text(request, "reader")))
-    tail, since = count(request, "tail"), number(request, "since")
+    tail, since = count(request, "tail"), _since(request)
     if tail is not None:
         places.append(logread.tail_offset(fd, tail))
     if since is not None:
         places.append(logread.since_offset(layout.times_file(record.id), since, size))
     return max(places)
+
+
+def _since(request: Request) -> Optional[float]:
+    """A time, or how long ago it was: by this host's clock, which also told when the log was written."""
+    asked = request.get("since")
+    if isinstance(asked, dict):
+        return time.time() - (number(asked, "ago") or 0.0)
+    return number(request, "since")
 
 
 def _place(record: Record, reader: str) -> int:
