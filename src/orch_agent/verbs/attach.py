@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import observe, present
+from .. import observe, present, terminfo
 from ..launch import tmux
 from ..ledger import open_ledger
 from ..model import Ended, Refusal
@@ -21,4 +21,13 @@ def run(request: Request) -> Answer:
             )
         reach(record).close()
         session, words = tmux.attach_words(record)
-        return {"job": present.job_view(record, state), "session": session, "argv": words}
+        return {"job": present.job_view(record, state), "session": session, "argv": _fitted(words, request)}
+
+
+def _fitted(words: list[str], request: Request) -> list[str]:
+    """For the terminal that they will run on, where the client says what it is."""
+    if request.get("utf8"):
+        words = [words[0], "-u", *words[1:]]
+    if request.get("term") and not terminfo.knows(text(request, "term")):
+        words = ["env", "TERM=" + terminfo.COMMON, *words]
+    return words
