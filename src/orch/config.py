@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from orch_agent.model import Refusal, check_name
+from orch_agent.model import Refusal, check_name, is_name
 
 from . import paths
 from .errors import ConfigError, nearest, usage
@@ -39,17 +39,39 @@ class Config(NamedTuple):
         """The host called ``name``, or the default one."""
         name = name or self.default_host
         if name is None:
-            raise usage(f"which host? There are {', '.join(self.hosts)}", "say --host NAME, or set default_host")
+            hint = f"say --host NAME, or set default_host in {paths.config_file()}"
+            raise usage(f"which host? There are {', '.join(self.hosts)}", hint)
         if name not in self.hosts:
-            guess = nearest(name, self.hosts)
-            raise usage(f"there is no host {name!r}", f"did you mean {guess}?" if guess else self._known())
+            raise usage(f"there is no host {name!r}", self._instead(name))
         return self.hosts[name]
 
-    def _known(self) -> str:
-        source = paths.config_file()
-        if not os.path.lexists(source):
-            return f"there is no configuration; the only host is {', '.join(self.hosts)}"
-        return f"hosts in {source}: {', '.join(self.hosts)}"
+    def _instead(self, address: str) -> str:
+        """What may have been meant by an unknown name, and how a host at that address would be made known."""
+        source, known = paths.config_file(), ", ".join(self.hosts)
+        new = Host(name_for(address), "ssh", {"address": address})
+        if guess := nearest(address, self.hosts):
+            return f"did you mean {guess}? If not, add [hosts.{new.name}] to {source}"
+        if os.path.lexists(source):
+            return f"hosts in {source}: {known}\nto add one that ssh reaches, write there:\n{table_of(new)}"
+        return (
+            f"there is no configuration; the only host is {known}\nto add one that ssh reaches: orch init --ssh ADDRESS"
+        )
+
+
+def name_for(address: str) -> str:
+    """What the host at an address for ssh may be called: as the first part of its name."""
+    first = address.removeprefix("ssh://").rpartition("@")[2].partition(".")[0].partition(":")[0]
+    return first if is_name(first) and not first.isdigit() else "box"
+
+
+def table_of(host: Host) -> str:
+    """The lines that describe a host whose options are texts."""
+    import json
+
+    fields = {"provider": host.provider, **host.options}
+    return "\n".join(
+        [f"[hosts.{host.name}]", *(f"{key} = {json.dumps(fields[key], ensure_ascii=False)}" for key in fields)]
+    )
 
 
 def load() -> Config:

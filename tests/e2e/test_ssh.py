@@ -155,7 +155,7 @@ def test_a_lost_link(link: Link, machines: Machines, laptop: Laptops) -> None:
 )
 def test_what_is_not_understood(laptop: Laptops, words: list[str], status: int, hint: str) -> None:
     done = laptop(more='[hosts.box]\nprovider = "ssh"\naddress = "me@127.0.0.1"\n')("ssh", *words)
-    assert (done.status, done.out) == (status, "") and f"\n  {hint}\n" in done.err
+    assert (done.status, done.out) == (status, "") and f"\n  {hint}" in done.err
 
 
 def test_a_host_that_is_gone(machine: Machine, laptop: Laptops) -> None:

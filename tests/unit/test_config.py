@@ -155,8 +155,40 @@ def test_a_wrong_type_is_answered_with_a_right_one(home: Path) -> None:
 def test_a_host_that_is_not_there(file: Path) -> None:
     with pytest.raises(OrchError) as caught:
         config.load().host("nope")
-    assert caught.value.hint == "there is no configuration; the only host is local"
+    assert caught.value.hint.startswith("there is no configuration; the only host is local\n")
+    assert caught.value.hint.endswith("orch init --ssh ADDRESS")
     file.write_text('[hosts.a]\nprovider = "local"\n')
     with pytest.raises(OrchError) as caught:
         config.load().host("nope")
-    assert caught.value.hint == f"hosts in {file}: a"
+    assert caught.value.hint.startswith(f"hosts in {file}: a\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("moon", "moon"),
+        ("me@moon.example", "moon"),
+        ("ssh://me@moon.example:2222", "moon"),
+        ("me@moon:22", "moon"),
+        ("10.0.0.7", "box"),
+        ("me@[::1]", "box"),
+        ("-x", "box"),
+        ("d\u00f6ner", "box"),
+        ("", "box"),
+    ],
+)
+def test_how_an_unknown_host_is_added(file: Path, address: str, name: str) -> None:
+    assert config.name_for(address) == name
+    file.write_text('[hosts.local]\nprovider = "local"\n')
+    with pytest.raises(OrchError) as caught:
+        config.load().host(address or " ")
+    file.write_text(f"{file.read_text()}\n" + caught.value.hint.partition("write there:\n")[2])
+    added = config.load().hosts[name]
+    assert (added.provider, added.options) == ("ssh", {"address": address or " "})
+
+
+def test_a_near_miss_may_be_another_host(file: Path) -> None:
+    file.write_text('[hosts.box]\nprovider = "local"\n')
+    with pytest.raises(OrchError) as caught:
+        config.load().host("box2")
+    assert caught.value.hint == f"did you mean box? If not, add [hosts.box2] to {file}"

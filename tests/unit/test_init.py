@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from orch import config
 from orch.model import Host
 from orch.ops import hosts
@@ -20,11 +22,11 @@ def init(*words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def init_on_a_terminal(answers: str) -> tuple[int, str]:
+def init_on_a_terminal(*lines: str) -> tuple[int, str]:
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(ORCH[0], [*ORCH, "init"])
-    os.write(terminal, answers.encode())
+    os.write(terminal, "\n".join([*lines, ""]).encode())
     said = b""
     try:
         while block := os.read(terminal, 4096):
@@ -59,18 +61,47 @@ def test_what_exists_stays(home: Path) -> None:
     file(home).parent.mkdir(parents=True)
     file(home).write_text("# mine\n")
     assert init("--yes")[0] == 1
-    status, said = init_on_a_terminal("\n")
+    status, said = init_on_a_terminal("")
     assert status == 0 and "nothing was changed" in said
     assert file(home).read_text() == "# mine\n"
 
 
 def test_with_the_person(home: Path) -> None:
-    assert init_on_a_terminal("laptop\n")[0] == 0
+    assert init_on_a_terminal("", "laptop")[0] == 0
     assert config.load().default_host == "laptop"
-    assert init_on_a_terminal("yes\nbox\n")[0] == 0
+    assert init_on_a_terminal("yes", "here", "box")[0] == 0
+    assert config.load().host(None)[:2] == ("box", "local")
+    assert init_on_a_terminal("yes", "", "my box")[0] == 2
     assert config.load().default_host == "box"
-    assert init_on_a_terminal("yes\nmy box\n")[0] == 2
-    assert config.load().default_host == "box"
+
+
+def test_a_machine_that_ssh_reaches(home: Path) -> None:
+    status, said = init_on_a_terminal("me@moon.example", "")
+    assert status == 0 and "be called [moon]" in said
+    assert "orch ssh moon" in said and "orch doctor moon" in said
+    assert hosts.load().config.host(None)[:3] == ("moon", "ssh", {"address": "me@moon.example"})
+    assert init_on_a_terminal("yes", "mars", "red-planet")[0] == 0
+    assert hosts.load().config.host(None)[:3] == ("red-planet", "ssh", {"address": "mars"})
+    file(home).write_text(
+        file(home).read_text().replace("# [", "[").replace("# provider", "provider").replace("# ssh_", "ssh_")
+    )
+    assert list(hosts.load().config.hosts) == ["red-planet", "local"]
+
+
+def test_without_a_question(home: Path) -> None:
+    status, said = init("--ssh", "me@moon.example")
+    assert status == 0 and f"wrote {file(home)}\n" in said and "orch ssh moon" in said
+    before = file(home).read_text()
+    status, said = init("--ssh", "mars")
+    assert status == 1 and file(home).read_text() == before
+    file(home).write_text(before + "\n".join(line[2:] for line in said.partition("add to it:\n")[2].splitlines()))
+    assert list(hosts.load().config.hosts) == ["moon", "mars"]
+
+
+@pytest.mark.parametrize("address", ["-oProxyCommand=x", "two words", ""])
+def test_what_is_no_address(home: Path, address: str) -> None:
+    status, said = init(f"--ssh={address}")
+    assert status in (1, 2) and "address" in said and not file(home).exists()
 
 
 def test_nobody_there_after_all(home: Path) -> None:

@@ -4,34 +4,60 @@ from __future__ import annotations
 
 import sys
 
+from orch.config import name_for
 from orch.errors import OrchError
+from orch.model import Host
 from orch.ops import init
 from orch_agent.model import check_name
 
 from .args import Arguments, Command, Option
 from .output import is_terminal, say
 
+HERE = "here"
+
 COMMAND = Command(
     name="init",
     words="",
-    options=(Option("--yes", "take the defaults, ask nothing; a file that exists is never overwritten"),),
+    options=(
+        Option("--ssh", "jobs run on the machine that ssh reaches there; asks nothing", "ADDRESS"),
+        Option("--yes", "take the defaults, ask nothing; a file that exists is never overwritten"),
+    ),
     most=0,
-    text="Without a configuration orch works too: its one host is then `local`, this machine.",
+    text="""\
+ADDRESS is anything ssh understands: me@box.example, or an alias of ~/.ssh/config.
+Without a configuration orch works too: its one host is then `local`, this machine.""",
 )
 
 
 def main(args: Arguments) -> int:
     """Ask where there is somebody to ask, then write."""
-    asks = not args["yes"]
+    asks = not args["yes"] and args["ssh"] is None
     if asks and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise OrchError("refused", "init asks questions, and there is no terminal", "orch init --yes")
     overwrite = asks and init.exists() and _sure()
     if asks and init.exists() and not overwrite:
         say("nothing was changed")
         return 0
-    name = check_name(_ask("What shall this machine be called", "local") if asks else "local", "host name")
-    say(f'wrote {init.write(name, overwrite)}\nnow: orch run hello "echo hello"')
+    host = _asked() if asks else _host(HERE if args["ssh"] is None else args["ssh"])
+    say(f"wrote {init.write(host, overwrite)}\n{_next(host)}")
     return 0
+
+
+def _asked() -> Host:
+    host = _host(_ask("Where do jobs run: here, or at an address for ssh (me@box.example, or an alias)", HERE))
+    return host._replace(name=check_name(_ask("What shall that machine be called", host.name), "host name"))
+
+
+def _host(place: str) -> Host:
+    if place in (HERE, "local"):
+        return Host("local", "local")
+    return Host(name_for(place), "ssh", {"address": place})
+
+
+def _next(host: Host) -> str:
+    if host.provider == "local":
+        return 'now: orch run hello "echo hello"'
+    return f"now: orch ssh {host.name}    (where ssh may ask), then: orch doctor {host.name}"
 
 
 def _sure() -> bool:

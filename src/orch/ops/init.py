@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 
 from orch import paths
+from orch.config import table_of
 from orch.errors import OrchError
+from orch.model import Host
+
+from .hosts import connect
 
 _TEXT = """\
 # Where orch runs jobs. One [hosts.NAME] for each host.
 default_host = "{name}"
 
-[hosts.{name}]
-provider = "local"          # this machine
+{table}
+"""
+_MORE = """\
+# ssh_options = { Port = "2222", IdentityFile = "~/.ssh/box" }     # any keyword of ssh_config(5)
+
+# [hosts.local]              # this machine too
+# provider = "local"
 """
 
 
@@ -21,21 +30,26 @@ def exists() -> bool:
     return os.path.lexists(paths.config_file())
 
 
-def write(name: str, overwrite: bool = False) -> str:
-    """Write a configuration whose one host is this machine, called ``name``; gives the path."""
+def write(host: Host, overwrite: bool = False) -> str:
+    """Write a configuration whose one host is ``host``; gives the path."""
     target = paths.config_file()
+    connect(host._replace(source=target))  # says what is wrong with an address
     if exists() and not overwrite:
-        raise OrchError(
-            "refused", f"{target} exists and stays as it is", f"edit it, or move it away: mv {target} {target}.old"
-        )
+        raise OrchError("refused", f"{target} exists and stays as it is", _instead(host, target))
     aside = f"{target}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(target) or ".", mode=0o700, exist_ok=True)
         with open(aside, "w", encoding="utf-8") as file:
-            file.write(_TEXT.format(name=name))
+            file.write(_TEXT.format(name=host.name, table=table_of(host)) + (_MORE if host.provider == "ssh" else ""))
         os.replace(aside, target)
     except OSError as error:
         raise OrchError(
             "refused", f"cannot write {target}: {error.strerror}", "ORCH_CONFIG=FILE names another"
         ) from None
     return target
+
+
+def _instead(host: Host, target: str) -> str:
+    if host.provider == "ssh":
+        return f"add to it:\n{table_of(host)}"
+    return f"edit it, or move it away: mv {target} {target}.old"

@@ -38,7 +38,8 @@ class Ssh:
 def _transport(host: Host) -> SshTransport:
     address = host.options.get("address", "")
     if not address or address.startswith("-") or not address.isprintable() or " " in address:
-        raise _mistake(host, "address" if address else "no address", 'address = "me@box.example", or an alias')
+        what = f"an address that ssh cannot use: {address!r}" if address else "no address"
+        raise _mistake(host, what, 'address = "me@box.example", or an alias of ~/.ssh/config')
     options = host.options.get("ssh_options", {}).items()
     words = [word for key, value in options for word in _option(host, key, value)]
     return SshTransport(host, address, words, _home(host))
