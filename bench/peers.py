@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ ENV = {
 
 Words = Sequence[str]
 Ways = Mapping[str, Words]
+Found = Mapping[str, list[Used]]
 COMMANDS = ("help", "submit", "status")
 
 
@@ -58,41 +60,26 @@ def _figure(where: Site, peer: Peer) -> Figure:
             theirs, ours = _beside(where, ways)
     except (Failed, AssertionError, subprocess.SubprocessError) as error:
         return Figure(what, "", f"does not work here: {str(error)[:200]}")
-    ratios = (f"{theirs[name] / ours[name]:.2g}" if name in theirs else "–" for name in COMMANDS)
-    return Figure(what, _said(ours), _said(theirs), f"it takes {' / '.join(ratios)} x ours")
+    ratios = (f"{_elapsed(ours, name) / _elapsed(theirs, name):.2g}" if name in ways else "–" for name in COMMANDS)
+    return Figure(what, _said(ours), _said(theirs), f"{' / '.join(ratios)} x")
 
 
-class Taken(dict[str, float]):
-    """Seconds of each command, medians; ``resident`` are the bytes of the largest."""
-
-    resident: int
-
-
-def _beside(where: Site, ways: Ways) -> tuple[Taken, Taken]:
-    ours: dict[str, Callable[[], Used]] = {
-        "help": lambda: where.orch("--help"),
-        "submit": where.submit,
-        "status": lambda: where.orch("status"),
-    }
-    turns: dict[str, Callable[[], Used]] = {}
-    for name in COMMANDS:
-        turns["orch " + name] = ours[name]
-        if name in ways:
-            turns[name] = lambda name=name: where.measure(ways[name], **ENV)  # type: ignore[misc]
+def _beside(where: Site, ways: Ways) -> tuple[Found, Found]:
+    ours = {"help": lambda: where.orch("--help"), "submit": where.submit, "status": lambda: where.orch("status")}
+    turns: dict[str, Callable[[], Used]] = {"our " + name: way for name, way in ours.items()}
+    for name, words in ways.items():
+        turns[name] = partial(where.measure, words, **ENV)
     found = in_turn(ROUNDS, **turns)
-    return _taken(found, ""), _taken(found, "orch ")
+    return {name: found[name] for name in ways}, {name: found["our " + name] for name in COMMANDS}
 
 
-def _taken(found: Mapping[str, list[Used]], prefix: str) -> Taken:
-    mine = {name: found[prefix + name] for name in COMMANDS if prefix + name in found}
-    taken = Taken({name: median(used.elapsed for used in list_) for name, list_ in mine.items()})
-    taken.resident = max(used.resident for list_ in mine.values() for used in list_)
-    return taken
+def _elapsed(found: Found, name: str) -> float:
+    return median(used.elapsed for used in found[name])
 
 
-def _said(taken: Taken) -> str:
-    times = (f"{taken[name] * 1000:.0f}" if name in taken else "–" for name in COMMANDS)
-    return f"{' / '.join(times)} ms, {mb(taken.resident)}"
+def _said(found: Found) -> str:
+    times = (f"{_elapsed(found, name) * 1000:.0f}" if name in found else "–" for name in COMMANDS)
+    return f"{' / '.join(times)} ms, {mb(max(used.resident for list_ in found.values() for used in list_))}"
 
 
 # Over ssh
