@@ -27,7 +27,8 @@ def main(words: list[str]) -> int:
         print(f"there is no measurement {', '.join(unknown)}; there are: {' '.join(NAMES)}", file=sys.stderr)
         return 2
     harness.leave_home()
-    print(machine())
+    on = machine()
+    print(on)
     found: dict[str, list[figures.Figure]] = {}
     for name in names:
         began = time.monotonic()
@@ -35,7 +36,7 @@ def main(words: list[str]) -> int:
         print(f"\n{name} ({time.monotonic() - began:.0f} s)\n{figures.table(found[name])}", flush=True)
     if "--write" in words:
         for name, rows in found.items():
-            write(name, figures.markdown(rows))
+            write(name, on, figures.markdown(rows))
     return 1 if any(figure.met is False for rows in found.values() for figure in rows) else 0
 
 
@@ -47,12 +48,12 @@ def machine() -> str:
     )
 
 
-def write(name: str, table: str) -> None:
+def write(name: str, on: str, table: str) -> None:
     """Put the figures of one measurement into the page, in place of the last ones."""
     head, rest = PAGE.read_text().split(BEGIN)
     body, tail = rest.split(END)
     sections = {part.split("`")[1].removeprefix("python bench "): part for part in body.split("### ")[1:]}
-    sections[name] = f"`python bench {name}`\n\nMeasured on {machine()}.\n\n{table}\n"
+    sections[name] = f"`python bench {name}`\n\nMeasured on {on}.\n\n{table}\n"
     shown = "\n".join("### " + sections[known].rstrip() + "\n" for known in NAMES if known in sections)
     PAGE.write_text(f"{head}{BEGIN}\n{shown}{END}{tail}")
 
