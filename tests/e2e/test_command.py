@@ -37,6 +37,7 @@ def test_the_contract_for_programs_is_complete(orch: Orch) -> None:
     text = orch("help", "agents").out
     assert all(key in text for key in [*JOB, *HOST])
     assert all(f"orch {name}" in text for name in ("run", "status", "show", "logs", "wait", "cancel", "send", "rerun"))
+    assert all(f"orch {name}" in text for name in ("hosts", "ssh", "doctor"))
     assert len(text) < 4000
 
 

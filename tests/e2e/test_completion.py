@@ -53,6 +53,8 @@ def test_tab(orch: Orch, path: Path, jobs: None, terminal: Terminal, shell: str)
         ("orch run --no", "orch run --no-tty "),
         ("orch wait report tr", "orch wait report train-big "),
         ("orch status --host lo", "orch status --host local "),
+        ("orch ssh lo", "orch ssh local "),
+        ("orch doctor lo", "orch doctor local "),
         ("orch completion fi", "orch completion fish "),
         ("orch run new --cwd some-f", "orch run new --cwd some-file "),
     ):

@@ -1,12 +1,14 @@
 """What ``orch help agents`` prints: enough for a program to use orch without trying things out."""
 
 TEXT = """\
-orch runs commands as detached jobs. A job outlives the program that started it.
+orch runs commands as detached jobs, on this machine or on others reached by ssh. A job outlives the program that
+started it, and every link to its host.
 
 START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true}; returns at once
          orch run NAME --json -- PROGRAM ARG... the same, quoted for you
          orch run NAME - --json < FILE          COMMAND from standard input, for a long one
-         --cwd DIR (default: here)  --env K=V  --no-tty (no terminal; for floods of output)
+         --host HOST (default: default_host)  --env K=V  --no-tty (no terminal; for floods of output)
+         --cwd DIR     default: here. On another host it is the home there; DIR and ~/DIR are below that
          --id KEY      repeat with the same key after any failure: still one job; another command: kind conflict
          --replace     cancel a live job of that name first; without it a live name is refused: kind name_in_use
 LOOK     orch status [NAME...] [--all] --json   -> {"jobs": [JOB...], "hosts": [HOST...]}
@@ -19,6 +21,10 @@ WAIT     orch wait NAME... [--timeout 10m] [--any] --json         -> {"jobs": [J
 STOP     orch cancel NAME... [--grace 10s] --json                 -> {"jobs": [JOB...]}; all processes are dead then
 TYPE     orch send NAME TEXT                    into the job's terminal, with Enter
 AGAIN    orch rerun NAME [run's options] --json
+HOSTS    orch hosts --json                      -> {"hosts": [{"name", "state", "cpus", "idle_seconds", "error", ...}]}
+         orch ssh HOST -- COMMAND               one command there at once, not a job; ends with its exit status
+         orch doctor [HOST] --json              -> {"hosts": [{"name", "checks": [{"name", "state", "says", "mend"}]}]}
+         Jobs are found on whatever host they are; --host where two hosts have the name.
 
 NAME is [A-Za-z0-9][A-Za-z0-9_-]{0,63}: the newest run of it. NAME.3 is the third run.
 JOB keys: id name run host state reason command cwd submitted_at started_at ended_at exit_code signal attempt
@@ -27,8 +33,11 @@ JOB keys: id name run host state reason command cwd submitted_at started_at ende
 States: PENDING RUNNING, then one of COMPLETED FAILED CANCELLED TIMEOUT OUT_OF_MEMORY NODE_FAIL PREEMPTED.
 HOST keys: name provider launcher state mem_total_bytes mem_available_bytes cpus as_of error.
   A host with an error did not answer: its jobs are shown as of as_of, and what they do now is unknown.
+A cut link: logs -f, wait, run --follow and --wait go on by themselves until it is back. Of a submission that failed
+with kind host it may be unknown whether it was made: repeat it with the same --id.
 
 Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 a bug of orch; 4 not authorised; 130 interrupted.
 With --json an error is {"error": {"kind", "message", "hint"}} on standard error. Kinds: usage not_found refused
 name_in_use conflict host not_authorised bug. The hint is the next command to try. Nothing prompts without a terminal.
+not_authorised: only a person can go on (a password, a passphrase, a host key); tell them the hint, orch ssh HOST.
 """

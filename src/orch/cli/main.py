@@ -57,6 +57,9 @@ ALIASES = {
     **dict.fromkeys(("ls", "ps", "list", "queue"), "status"),
     **dict.fromkeys(("kill", "stop", "rm"), "cancel"),
     **dict.fromkeys(("log", "tail"), "logs"),
+    **dict.fromkeys(("login", "shell", "exec", "connect"), "ssh"),
+    **dict.fromkeys(("config", "configure", "setup"), "init"),
+    **dict.fromkeys(("check", "diagnose"), "doctor"),
     **dict.fromkeys(("-V", "version"), "--version"),
 }
 """What other tools call it; not understood, but answered."""
@@ -76,10 +79,11 @@ def overview() -> str:
     width = max(map(len, TABLE))
     rows = "\n".join(f"  {name:<{width}}  {entry.summary}" for name, entry in TABLE.items())
     return (
-        "orch moves heavy jobs off your laptop; here it runs them on this machine, detached.\n\n"
+        "orch moves heavy jobs off your laptop: to any machine that ssh reaches, or to this one, detached.\n\n"
         f"Usage: orch COMMAND [options] ...\n\nCommands:\n{rows}\n\n"
         'Begin with:  orch run hello "echo hello; sleep 60"\n'
         "Then:        orch status; orch logs -f hello\n"
+        "Elsewhere:   orch init --ssh me@box.example; orch run hello ...\n"
         "More:        orch help COMMAND\n"
     )
 
