@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 
 from orch.errors import OrchError
 from orch.model import Check
-from orch.transport import LinkLost, ProcessStream
+from orch.transport import LinkLost, ProcessStream, run_process
 
 from . import BEGIN, SshTransport
 from .connection import WIDTH, ConnectionFailed, Session, disconnect
@@ -67,25 +68,29 @@ def _host_key(transport: SshTransport) -> Check:
 
 
 def _sessions(transport: SshTransport, socket: str) -> Check:
-    """Really opens them, all at once; the first one alone, for a shell that never begins would hold up ten."""
+    """Really opens them, all at once; the first one alone, to see whether the host's shell does what it is told."""
+    words = transport.words(Session(socket), "exec cat")
     try:
-        alone = _granted(transport, socket, 1)
-        granted = _granted(transport, socket, AT_ONCE) if alone else 0
-    except LinkLost:
-        alone = granted = 0
-    if not alone:
-        says = "it does not run what it is asked to: does a start-up file, ~/.bashrc perhaps, begin another shell?"
-        return Check("shell", "failed", says, f"orch ssh {transport.host.name}", here=True)
+        begun = BEGIN in run_process(words, b"", _PATIENCE).out
+        granted = _granted(words) if begun else 0
+    except LinkLost as lost:
+        return _mute(transport, lost.message)
+    if not begun:
+        return _mute(transport, "does a start-up file, ~/.bashrc perhaps, begin another shell?")
     if granted < WIDTH:
         says = f"only {granted} at once in one connection (MaxSessions): many commands at once need more connections"
         return Check("sessions", "warning", says, _MORE_SESSIONS)
     return Check("sessions", "ok", f"{granted} at once in one connection")
 
 
-def _granted(transport: SshTransport, socket: str, wanted: int) -> int:
+def _mute(transport: SshTransport, why: str) -> Check:
+    says = f"{transport.host.name} does not run what it is asked to: {why}"
+    return Check("shell", "failed", says, f"orch ssh {transport.host.name}", here=True)
+
+
+def _granted(words: Sequence[str]) -> int:
     """How many of so many sessions at once begin."""
-    words = transport.words(Session(socket), "exec cat")
-    streams = [ProcessStream(words, b"") for _ in range(wanted)]
+    streams = [ProcessStream(words, b"") for _ in range(AT_ONCE)]
     try:
         return sum(stream.skip_past(BEGIN, _PATIENCE) for stream in streams)
     finally:
