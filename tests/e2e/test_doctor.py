@@ -189,7 +189,7 @@ def test_hosts_that_cannot_be_reached_hold_up_nobody(machines: Machines, laptop:
     assert said.index("hanging\n") > max(said.index("gone\n"), said.index("well\n"), said.index("3.9"))
     assert "failed   connection  gone (me@127.0.0.1) refuses connections" in said
     assert "failed   connection  hanging (me@127.0.0.1) cannot be reached" in said
-    checks = told(mine, host="gone")
+    checks = told(mine, "gone", host="gone")
     assert list(checks) == ["connection"] and checks["connection"]["mend"].startswith("ssh -v -o Port=")
     shown = subprocess.run(checks["connection"]["mend"], shell=True, capture_output=True, check=False)
     assert b"Connection refused" in shown.stderr

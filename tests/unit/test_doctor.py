@@ -209,6 +209,17 @@ def test_between_a_machine_and_itself_there_is_no_way() -> None:
     assert not {"shell", "clock"} & {check.name for check in lone(host)}
 
 
+def test_root_needs_no_sudo(provider: Provider) -> None:
+    provider.way = [
+        Check("sessions", "warning", "few", "sudo sed x && sudo y"),
+        Check("keys", "ok", "", "sudo", here=True),
+    ]
+    low = {"mem_total_bytes": 100, "mem_available_bytes": 1, "cpus": 1}
+    mends = [check.mend for check in lone(answering(login=login(is_root=True), memory=low)) if check.mend]
+    assert mends[:2] == ["sed x && y", "sudo"] and mends[2].startswith("ps ")
+    assert lone(answering())[0].mend == "sudo sed x && sudo y"
+
+
 def test_a_mend_is_typed_here() -> None:
     away, here = remote(answering()), remote(FakeTransport())
     plain, odd = Check("a", "failed", "", "sudo x"), Check("a", "failed", "", "a; cat ~/b")

@@ -45,8 +45,18 @@ def _examine(remote: Remote) -> list[Check]:
         answer = remote.call("examine", {}, PATIENCE)
     except Refusal as refusal:
         return [*way, _refused("agent", refusal)]
-    found = checks.judge(answer, asked, time.time())
-    return [*way, *(check for check in found if check.name not in _ELSEWHERE or not remote.transport.here)]
+    found = [*way, *checks.judge(answer, asked, time.time())]
+    is_root = (answer.get("login") or {}).get("is_root")
+    return [
+        _without_sudo(check) if is_root and not check.here else check
+        for check in found
+        if check.name not in _ELSEWHERE or not remote.transport.here
+    ]
+
+
+def _without_sudo(check: Check) -> Check:
+    """Root needs none, and often has none."""
+    return check._replace(mend=check.mend.replace("sudo ", ""))
 
 
 def _refused(name: str, refusal: Refusal) -> Check:
