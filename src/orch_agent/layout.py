@@ -62,6 +62,11 @@ def reader_file(job_id: str, reader: str) -> str:
     return os.path.join(job_dir(job_id), "readers", reader)
 
 
+def typed_file(job_id: str, request: str) -> str:
+    """Exists once the text of that request was typed into the job's terminal."""
+    return os.path.join(job_dir(job_id), "typed", request)
+
+
 def live_dir() -> str:
     """One lock file for every job that runs."""
     return os.path.join(root(), "live")

@@ -6,19 +6,24 @@ import os
 import signal
 import sys
 
-from orch.errors import OrchError
+from orch.errors import LOST, OrchError
 from orch.model import is_live, label
 from orch.ops import hosts
-from orch.ops.attach import Viewing, attach
+from orch.ops.attach import Viewing, again, attach
 from orch.ops.wait import wait_on
 from orch_agent.model import JobRef
 
 from . import options
 from .args import Arguments, Command
-from .following import outcome
-from .output import is_terminal, note
+from .following import left, outcome, write
+from .output import is_terminal, note, note_of_link
 
 _SETTLING = 0.2  # seconds: a job's view closes a little before its end is written
+
+RESTORED = (
+    b"\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[m\r"
+)
+"""What tmux would have said to the terminal at its end: no second screen, no mouse, no brackets, a cursor."""
 
 COMMAND = Command(
     name="attach",
@@ -26,7 +31,9 @@ COMMAND = Command(
     options=(options.HOST,),
     least=1,
     most=1,
-    text="Detach with tmux's own keys (Ctrl-b d, unless you chose others); the job runs on.",
+    text="""\
+Detach with tmux's own keys (Ctrl-b d, unless you chose others); the job runs on.
+When the link to its host is cut, attach says so, waits, and comes back; Ctrl-C ends the waiting.""",
 )
 
 
@@ -37,15 +44,32 @@ def main(args: Arguments) -> int:
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise OrchError("refused", "attach needs a terminal, and this is none", f"orch logs -f {name}")
     viewing = attach(hosts.load(), name, args["host"])
-    try:
-        status = _run(viewing)
-    except OSError as error:
-        raise OrchError("host", f"cannot start {viewing.argv[0]}: {error.strerror}", f"orch logs -f {name}") from None
+    status = _look(viewing)
+    while status == LOST and not viewing.remote.transport.here:
+        write(RESTORED)
+        note(f"orch: the link to {viewing.remote.host.name} is lost; {label(viewing.job)} runs on. Ctrl-C leaves it")
+        try:
+            viewing = again(viewing, note_of_link)
+        except KeyboardInterrupt:
+            return left(viewing.job)
+        except OrchError as error:
+            if error.kind != "refused":
+                raise
+            break  # it has ended meanwhile
+        status = _look(viewing)
     if not viewing.switches:
         note(_standing(viewing))
     elif status:
         raise OrchError("refused", "nobody looks at this tmux pane, so it cannot show the job", f"orch logs -f {name}")
-    return status
+    return 0 if status == LOST else status
+
+
+def _look(viewing: Viewing) -> int:
+    try:
+        return _run(viewing)
+    except OSError as error:
+        hint = f"orch logs -f {viewing.job['name']}"
+        raise OrchError("host", f"cannot start {viewing.argv[0]}: {error.strerror}", hint) from None
 
 
 def _run(viewing: Viewing) -> int:

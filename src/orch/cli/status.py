@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from orch.errors import REFUSED, OrchError
 from orch.model import HostStatus, is_meant
 from orch.ops import hosts
-from orch.ops.status import status
+from orch.ops.status import Board
 from orch_agent.model import JobRef
 
 from . import options
 from .args import Arguments, Command, Option
 from .output import document, note, say
-from .status_table import as_json, lines, notes
+from .status_table import as_json, lines, notes, part
+
+SOON = 1.0  # seconds in which most hosts answer
 
 COMMAND = Command(
     name="status",
@@ -34,32 +37,53 @@ A host that does not answer is shown as it last was, with the age of that.""",
 
 def main(args: Arguments) -> int:
     """Show it once, or keep showing."""
-    known = hosts.load()
-
-    def ask() -> list[HostStatus]:
-        return status(known, args.words, args["all"], args["host"])
-
+    board = Board(hosts.load().some(args["host"]), args.words, args["all"])
     if args["watch"]:
         from .watch import watch
 
-        return watch(ask, args["json"])
-    return _once(ask(), args)
+        return watch(lambda: _asked_again(board), args["json"])
+    board.ask()
+    return _document(board, args.words) if args["json"] else _table(board, args.words)
 
 
-def _once(told: Sequence[HostStatus], args: Arguments) -> int:
-    refusal = _refusal(told, args.words)
-    if args["json"]:
-        if refusal and not any(host.jobs for host in told):
-            raise refusal
-        document(as_json(told))
-        return REFUSED if refusal else 0
-    for line in lines(told):
-        say(line)
-    for text in notes(told, by_name=bool(args.words)):
+def _asked_again(board: Board) -> list[HostStatus]:
+    board.ask()
+    board.hear(SOON)
+    return board.told()
+
+
+def _document(board: Board, names: Sequence[str]) -> int:
+    board.hear()
+    told = board.told()
+    refusal = _refusal(told, names)
+    if refusal and not any(host.jobs for host in told):
+        raise refusal
+    document(as_json(told))
+    return REFUSED if refusal else 0
+
+
+def _table(board: Board, names: Sequence[str]) -> int:
+    """Who answers soon is not held up by who does not: they come below."""
+    answered = board.hear(SOON if len(board.told()) > 1 else None)
+    early = _say_rows(board.told(), answered, header=True)
+    late = board.hear()
+    told = board.told()
+    _say_rows(told, late, header=not early)
+    for text in notes(told, by_name=bool(names)):
         note(text)
+    refusal = _refusal(told, names)
     if refusal:
         raise refusal
     return 0
+
+
+def _say_rows(told: Sequence[HostStatus], places: Sequence[int], header: bool) -> bool:
+    """Print the rows of some hosts; whether there were any."""
+    rows = part(told, places)
+    for line in [*lines(told)[:1], *rows] if header and rows else rows:
+        say(line)
+    sys.stdout.flush()
+    return bool(rows)
 
 
 def _refusal(told: Sequence[HostStatus], names: Sequence[str]) -> OrchError | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from orch.model import HostStatus, is_live, label
@@ -23,6 +23,12 @@ def lines(told: Sequence[HostStatus], live_first: bool = False) -> list[str]:
     columns = _columns(told, [job for _, job in rows])
     cells = [list(columns), *([_cell(column, host, job) for column in columns] for host, job in rows)]
     return table(cells, [[], *([_colour(column, job) for column in columns] for _, job in rows)])
+
+
+def part(told: Sequence[HostStatus], places: Collection[int]) -> list[str]:
+    """The rows of some hosts only, without the header, laid out as in the whole table."""
+    owners = [place for place, host in enumerate(told) for _ in host.jobs]
+    return [line for place, line in zip(owners, lines(told)[1:], strict=True) if place in places]
 
 
 def _end(row: tuple[HostStatus, JobView]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orch.model import new_id
 from orch.remote import Answer, Remote
 from orch_agent import wire
 from orch_agent.model import JobSpec, JobView
@@ -30,6 +31,7 @@ def spec_of(remote: Remote, ref: str) -> JobSpec:
 
 
 def send(hosts: Hosts, ref: str, text: str, host: str | None = None) -> JobView:
-    """Type ``text`` and Enter into the job's terminal."""
-    job: JobView = hosts.of_job(ref, host).call("send", {"job": ref, "text": text})["job"]
+    """Type ``text`` and Enter into the job's terminal; once, also where the request had to be repeated."""
+    request = {"job": ref, "text": text, "id": new_id()}
+    job: JobView = hosts.of_job(ref, host).call("send", request)["job"]
     return job

@@ -1,4 +1,4 @@
-"""What all hosts say of their jobs. A host that is silent is shown as it last was, and holds up nobody."""
+"""What all hosts say of their jobs, asked side by side. A host that is silent is shown as it last was."""
 
 from __future__ import annotations
 
@@ -8,39 +8,79 @@ from functools import partial
 
 from orch.model import HostStatus, is_meant
 from orch.remote import Remote
-from orch_agent.model import JobRef, JobView, Refusal
+from orch_agent.model import JobRef, Refusal
 
 from . import cache
 from .hosts import Hosts, status_of
-from .parallel import in_order
+from .parallel import Asked
+
+_LATE = 5.0  # seconds after which an answer is old news
+SILENT = {"host", "not_authorised"}
+"""Errors that are one host's, and must not hide the others."""
+
+
+class Board:
+    """What each host last said; a slow one is neither waited for longer than the caller likes, nor asked twice."""
+
+    def __init__(self, remotes: Sequence[Remote], names: Sequence[str] = (), show_all: bool = False) -> None:
+        self._remotes = remotes
+        self._names = names
+        self._told: dict[int, HostStatus] = {}
+        self._asked = Asked([partial(_ask, remote, names, show_all) for remote in remotes])
+
+    def ask(self) -> None:
+        """Ask every host that is not being asked yet."""
+        self._asked.start()
+
+    def hear(self, patience: float | None = None) -> list[int]:
+        """The places of those that answered, or that failed to, within ``patience`` seconds; until all have."""
+        fresh = []
+        for place, outcome in self._asked.outcomes(patience):
+            self._told[place] = self._judged(place, outcome)
+            fresh.append(place)
+        return fresh
+
+    def told(self) -> list[HostStatus]:
+        """Every host's last word, in the order of the configuration."""
+        return [self._now(place) for place in range(len(self._remotes))]
+
+    def _now(self, place: int) -> HostStatus:
+        told = self._told.get(place)
+        late = told is None or (self._asked.is_open(place) and time.time() - (told.as_of or 0) > _LATE)
+        return self._kept(place, "no answer yet") if told is None or (late and not told.error) else told
+
+    def _judged(self, place: int, outcome: HostStatus | Exception) -> HostStatus:
+        if isinstance(outcome, HostStatus):
+            return outcome
+        if not isinstance(outcome, Refusal) or outcome.kind not in SILENT:
+            raise outcome  # the question was wrong, or orch is: no host to blame
+        return self._kept(place, outcome.message, outcome.hint)
+
+    def _kept(self, place: int, error: str, hint: str = "") -> HostStatus:
+        """The host as it last was, by this board's memory or the laptop's."""
+        remote = self._remotes[place]
+        last = self._told.get(place) or cache.load(remote.host) or HostStatus(remote.host, [], {}, None)
+        jobs = [job for job in last.jobs if not self._names or any(is_meant(job, ref) for ref in self._refs())]
+        return last._replace(jobs=jobs, error=error, hint=hint)
+
+    def _refs(self) -> list[JobRef]:
+        return [JobRef.parse(name) for name in self._names]
 
 
 def status(
     hosts: Hosts, names: Sequence[str] = (), show_all: bool = False, host: str | None = None
 ) -> list[HostStatus]:
-    """Each host's jobs, in the order of the configuration. Cached are only answers to the plain question."""
-    remotes = hosts.some(host)
-    outcomes = in_order([partial(_ask, remote, names, show_all) for remote in remotes])
-    return [_told(remote, outcome, names) for remote, outcome in zip(remotes, outcomes, strict=True)]
+    """Each host's jobs, once all have answered or failed to."""
+    board = Board(hosts.some(host), names, show_all)
+    board.ask()
+    board.hear()
+    return board.told()
 
 
 def _ask(remote: Remote, names: Sequence[str], show_all: bool) -> HostStatus:
+    """Cached are only answers to the plain question."""
     answer = status_of(remote, names, show_all)
     told = HostStatus(remote.host, answer["jobs"], answer["host"], time.time())
     if not names and not show_all:
         cache.save(told)
     return told
-
-
-def _told(remote: Remote, outcome: HostStatus | Exception, names: Sequence[str]) -> HostStatus:
-    if isinstance(outcome, HostStatus):
-        return outcome
-    if not isinstance(outcome, Refusal) or outcome.kind != "host":
-        raise outcome  # the question was wrong, or orch is: no host to blame
-    last = cache.load(remote.host) or HostStatus(remote.host, [], {}, None)
-    jobs = [job for job in last.jobs if not names or _named(job, names)]
-    return last._replace(jobs=jobs, error=outcome.message, hint=outcome.hint)
-
-
-def _named(job: JobView, names: Sequence[str]) -> bool:
-    return any(is_meant(job, JobRef.parse(name)) for name in names)

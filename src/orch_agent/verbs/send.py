@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from .. import observe, present, views
+from .. import layout, observe, present, views
 from ..ledger import Record, open_ledger
-from ..model import Refusal, Running, State
+from ..model import Refusal, Running, State, check_name
 from .common import Answer, Request, find, text
 from .reach import reach
 
@@ -23,8 +23,22 @@ def run(request: Request) -> Answer:
         record = find(ledger, text(request, "job"))
         state = observe.look(ledger, record)
         _check(record, state)
-        _type(record, typed + b"\r")
+        if _is_first(record, request):
+            _type(record, typed + b"\r")
         return {"job": present.job_view(record, state)}
+
+
+def _is_first(record: Record, request: Request) -> bool:
+    """Whether this request comes for the first time: a client whose link broke repeats it."""
+    if request.get("id") is None:
+        return True
+    path = layout.typed_file(record.id, check_name(text(request, "id"), "id"))
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
 
 
 def _check(record: Record, state: State) -> None:
