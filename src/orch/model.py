@@ -46,7 +46,10 @@ class JobDefaults(NamedTuple):
 
 
 class HostStatus(NamedTuple):
-    """What a host says of itself and its jobs; ``error`` says why it is old news, ``as_of`` (epoch seconds) how old."""
+    """What a host says of itself and its jobs; ``as_of`` is in epoch seconds.
+
+    ``error`` says why it is old news, ``hint`` and ``kind`` are that error's.
+    """
 
     host: Host
     jobs: Sequence[JobView]
@@ -54,6 +57,7 @@ class HostStatus(NamedTuple):
     as_of: float | None
     error: str | None = None
     hint: str = ""
+    kind: str = ""
 
 
 CheckState = Literal["ok", "warning", "failed", "skipped"]

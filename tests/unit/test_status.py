@@ -177,3 +177,19 @@ def test_in_json_there_is_a_document_or_an_error(
     assert main.dispatch(["status", "a", "nosuch", "--json"]) == 1
     said = capsys.readouterr()
     assert [one["name"] for one in json.loads(said.out)["jobs"]] == ["a"] and said.err == ""
+
+
+def test_a_host_that_needs_a_person_is_no_silent_one() -> None:
+    def refuse(_: object) -> None:
+        raise OrchError("not_authorised", "one asks for a password", "orch ssh one")
+
+    def dispatch(**transports: FakeTransport) -> OrchError:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ops_hosts, "load", lambda: hosts(**transports))
+            with pytest.raises(OrchError) as caught:
+                main.dispatch(["status"])
+        return caught.value
+
+    locked = FakeTransport({"status": refuse})
+    assert dispatch(one=locked).kind == "not_authorised"
+    assert dispatch(one=locked, two=FakeTransport({"status": silent})).kind == "host"

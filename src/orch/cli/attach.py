@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
+import termios
 
 from orch.errors import LOST, OrchError
 from orch.model import is_live, label
@@ -13,7 +12,7 @@ from orch.ops.attach import Viewing, again, attach
 from orch.ops.wait import wait_on
 from orch_agent.model import JobRef
 
-from . import options
+from . import child, options
 from .args import Arguments, Command
 from .following import left, outcome, write
 from .output import is_terminal, note, note_of_link
@@ -46,7 +45,6 @@ def main(args: Arguments) -> int:
     viewing = attach(hosts.load(), name, args["host"])
     status = _look(viewing)
     while status == LOST and not viewing.remote.transport.here:
-        write(RESTORED)
         note(f"orch: the link to {viewing.remote.host.name} is lost; {label(viewing.job)} runs on. Ctrl-C leaves it")
         try:
             viewing = again(viewing, note_of_link)
@@ -65,30 +63,17 @@ def main(args: Arguments) -> int:
 
 
 def _look(viewing: Viewing) -> int:
+    """Show it; an ssh that was killed leaves the terminal's keys and screen to us."""
+    keys = termios.tcgetattr(sys.stdin)
     try:
-        return _run(viewing)
+        status = child.run(viewing.argv, viewing.env, silently=viewing.switches)
     except OSError as error:
         hint = f"orch logs -f {viewing.job['name']}"
         raise OrchError("host", f"cannot start {viewing.argv[0]}: {error.strerror}", hint) from None
-
-
-def _run(viewing: Viewing) -> int:
-    """Run the program in front of the terminal to its end; signals, and what the keys mean, are its affair."""
-    quiet = [(os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)] if viewing.switches else []
-    defaults = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE)
-    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
-    try:
-        argv, env = viewing.argv, viewing.env
-        pid = os.posix_spawnp(argv[0], argv, env, file_actions=quiet, setsigdef=defaults)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            kept[number] = signal.signal(number, lambda number, _: os.kill(pid, number))
-        while os.WIFSTOPPED(status := os.waitpid(pid, os.WUNTRACED)[1]):
-            os.kill(os.getpid(), signal.SIGSTOP)  # suspended by its own keys: the shell waits for us, not for it
-        code = os.waitstatus_to_exitcode(status)
-        return code if code >= 0 else 128 - code
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    if status == LOST and not viewing.remote.transport.here:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, keys)
+        write(RESTORED)
+    return status
 
 
 def _standing(viewing: Viewing) -> str:

@@ -91,7 +91,8 @@ def _refusal(told: Sequence[HostStatus], names: Sequence[str]) -> OrchError | No
     if all(host.error for host in told):
         hints = "\n".join(dict.fromkeys(host.hint for host in told if host.hint))
         hint = hints or ("the jobs run on; ask again: orch status" if any(host.jobs for host in told) else "")
-        return OrchError("host", "; ".join(f"{host.host.name}: {host.error}" for host in told), hint)
+        kind = "not_authorised" if {host.kind for host in told} == {"not_authorised"} else "host"
+        return OrchError(kind, "; ".join(f"{host.host.name}: {host.error}" for host in told), hint)
     jobs = [job for host in told for job in host.jobs]
     missing = [name for name in names if not any(is_meant(job, JobRef.parse(name)) for job in jobs)]
     if missing and not any(host.error for host in told):

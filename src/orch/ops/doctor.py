@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import subprocess
 import sys
 import time
@@ -21,7 +19,6 @@ from .parallel import as_they_end
 PATIENCE = 30.0  # seconds for what the agent looks at, a few each
 _ELSEWHERE = {"shell", "clock"}
 """What matters only where there is a way between here and there."""
-_PLAIN = re.compile(r"[\w ./:=@%+,-]+", re.ASCII)
 
 
 def examine(remotes: Sequence[Remote]) -> Iterator[tuple[Remote, list[Check]]]:
@@ -65,10 +62,9 @@ def _refused(name: str, refusal: Refusal) -> Check:
 
 def typed(remote: Remote, check: Check) -> str:
     """What mends it, as it is typed on this machine."""
-    if not check.mend or check.here or remote.transport.here:
+    if not check.mend or check.here:
         return check.mend
-    words = check.mend if _PLAIN.fullmatch(check.mend) else shlex.quote(check.mend)
-    return f"orch ssh {remote.host.name} -- {words}"
+    return remote.typed(check.mend)
 
 
 def fix(remote: Remote, check: Check, terminal: bool) -> str:

@@ -15,6 +15,7 @@ from .hosts import Hosts, status_of
 from .parallel import Asked
 
 _LATE = 5.0  # seconds after which an answer is old news
+_LATE_ANSWER = Refusal("host", "no answer yet")
 SILENT = {"host", "not_authorised"}
 """Errors that are one host's, and must not hide the others."""
 
@@ -47,21 +48,21 @@ class Board:
     def _now(self, place: int) -> HostStatus:
         told = self._told.get(place)
         late = told is None or (self._asked.is_open(place) and time.time() - (told.as_of or 0) > _LATE)
-        return self._kept(place, "no answer yet") if told is None or (late and not told.error) else told
+        return self._kept(place, _LATE_ANSWER) if told is None or (late and not told.error) else told
 
     def _judged(self, place: int, outcome: HostStatus | Exception) -> HostStatus:
         if isinstance(outcome, HostStatus):
             return outcome
         if not isinstance(outcome, Refusal) or outcome.kind not in SILENT:
             raise outcome  # the question was wrong, or orch is: no host to blame
-        return self._kept(place, outcome.message, outcome.hint)
+        return self._kept(place, outcome)
 
-    def _kept(self, place: int, error: str, hint: str = "") -> HostStatus:
+    def _kept(self, place: int, error: Refusal) -> HostStatus:
         """The host as it last was, by this board's memory or the laptop's."""
         remote = self._remotes[place]
         last = self._told.get(place) or cache.load(remote.host) or HostStatus(remote.host, [], {}, None)
         jobs = [job for job in last.jobs if not self._names or any(is_meant(job, ref) for ref in self._refs())]
-        return last._replace(jobs=jobs, error=error, hint=hint)
+        return last._replace(jobs=jobs, error=error.message, hint=error.hint, kind=error.kind)
 
     def _refs(self) -> list[JobRef]:
         return [JobRef.parse(name) for name in self._names]
