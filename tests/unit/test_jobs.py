@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orch.errors import OrchError
+from orch.model import Host, HostStatus
+from orch.ops import cache
 from orch.ops.cancel import cancel
 from orch.ops.jobs import show
 from orch.ops.submit import submit
@@ -109,16 +114,62 @@ def test_a_name_on_two_hosts_needs_the_host() -> None:
     assert wait(known, ["a"], host="two").jobs[0]["host"] == "two"
 
 
-def test_a_job_that_no_host_has() -> None:
+def test_a_job_that_no_host_has(home: Path) -> None:
     with pytest.raises(OrchError, match="there is no job called x on any host"):
         cancel(hosts(one=host_with("a"), two=host_with("b")), ["x"])
     with pytest.raises(OrchError, match="no host that answers has x; two did not answer"):
         cancel(hosts(one=host_with("a"), two=host_with("b", status=silent)), ["x"])
 
 
-def test_any_does_not_wait_for_the_slower_host() -> None:
-    import threading
+def seen(name: str, *jobs: str) -> None:
+    """What this laptop last saw on a host."""
+    cache.save(HostStatus(Host(name, "fake"), [job(one) for one in jobs], {}, 1.0))
 
+
+def hanging(_: Any) -> Any:
+    """Longer than any test waits."""
+    threading.Event().wait(60)
+
+
+@pytest.mark.parametrize("silence", [silent, hanging])
+def test_a_silent_host_is_not_waited_for(home: Path, silence: Any) -> None:
+    seen("two", "b")
+    began = time.monotonic()
+    assert wait(hosts(one=host_with("a"), two=host_with("b", status=silence)), ["a"]).jobs[0]["host"] == "one"
+    assert time.monotonic() - began < 8  # a host is given ten seconds
+
+
+@pytest.mark.parametrize("silence", [silent, hanging])
+def test_a_silent_host_that_had_the_name_too_is_not_passed_over(home: Path, silence: Any) -> None:
+    seen("two", "a")
+    known = hosts(one=host_with("a"), two=host_with("a", status=silence))
+    with pytest.raises(OrchError, match="a lives on one and, when last seen, on two, which did not answer") as caught:
+        cancel(known, ["a"])
+    assert caught.value.hint == "say which: --host one"
+    assert "cancel" not in [verb for verb, _ in known.transports["one"].asked]
+    assert cancel(known, ["a"], host="one")[0]["host"] == "one"
+
+
+def test_a_slow_host_that_has_the_name_too_is_heard(home: Path) -> None:
+    def slow(request: Any) -> Any:
+        time.sleep(0.3)
+        return {"jobs": [job("a")], "host": {}}
+
+    with pytest.raises(OrchError, match="a lives on one, two"):
+        wait(hosts(one=host_with("a"), two=host_with("a", status=slow)), ["a"])
+
+
+def test_a_job_of_a_silent_host_fails_as_that_host_does(home: Path) -> None:
+    def locked(_: Any) -> Any:
+        raise OrchError("not_authorised", "two asks for a password", "orch ssh two")
+
+    seen("two", "b")
+    with pytest.raises(OrchError, match="b was on two when that was last seen: two asks for a password") as caught:
+        cancel(hosts(one=host_with("a"), two=host_with("b", status=locked)), ["b"])
+    assert (caught.value.kind, caught.value.hint) == ("not_authorised", "orch ssh two")
+
+
+def test_any_does_not_wait_for_the_slower_host() -> None:
     never = threading.Event()
 
     def slow(request: Any) -> Any:

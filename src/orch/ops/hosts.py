@@ -13,9 +13,12 @@ from orch.providers import provider_of
 from orch.remote import Answer, Remote
 from orch_agent.model import JobRef, JobView
 
-from .parallel import in_order
+from . import cache
+from .parallel import Asked
 
 PATIENCE = 10.0  # seconds a host is given before it counts as silent
+_MORE = 1.0  # seconds that the others are given once every job is found
+_Said = list[JobView] | Exception
 
 
 class Hosts(NamedTuple):
@@ -40,15 +43,17 @@ class Hosts(NamedTuple):
         return self.of_jobs([ref], host)[ref]
 
     def of_jobs(self, refs: Sequence[str], host: str | None = None) -> Mapping[str, Remote]:
-        """The host of each job; nobody is asked where there is only one host that it can be."""
+        """The host of each job; nobody is asked where there is only one host that it can be.
+
+        A host that is silent has the jobs that it had when it was last seen: what may be on two hosts is refused.
+        """
         for ref in refs:
             JobRef.parse(ref)
         remotes = self.some(host)
         if len(remotes) == 1:
             return dict.fromkeys(refs, remotes[0])
-        answers = in_order([partial(_jobs, remote, refs) for remote in remotes])
-        found = list(zip(remotes, answers, strict=True))
-        return {ref: _owner(ref, found) for ref in refs}
+        said = list(zip(remotes, _asked(remotes, refs), strict=True))
+        return {ref: _owner(ref, said) for ref in refs}
 
     def groups(self, refs: Sequence[str], host: str | None = None) -> list[tuple[Remote, list[str]]]:
         """The jobs by the host that has them, so that each host is asked once."""
@@ -90,19 +95,52 @@ def status_of(remote: Remote, names: Sequence[str], show_all: bool) -> Answer:
     return {**answers[0], "jobs": [job for answer in answers for job in answer["jobs"]]}
 
 
-def _owner(ref: str, found: Sequence[tuple[Remote, list[JobView] | Exception]]) -> Remote:
-    wanted = JobRef.parse(ref)
-    silent = [remote.host.name for remote, jobs in found if isinstance(jobs, Exception)]
-    owners = [
-        remote
-        for remote, jobs in found
-        if not isinstance(jobs, Exception) and any(is_meant(job, wanted) for job in jobs)
-    ]
-    if len(owners) == 1:
+def _asked(remotes: Sequence[Remote], refs: Sequence[str]) -> list[_Said]:
+    """What each host says of the jobs; when every job is found, who is slow is not waited for."""
+    asked = Asked([partial(_jobs, remote, refs) for remote in remotes])
+    asked.start()
+    said: dict[int, _Said] = {}
+    for place, jobs in asked.outcomes():
+        said[place] = jobs
+        if all(any(_has(jobs, ref) for jobs in said.values()) for ref in refs):
+            break
+    said.update(asked.outcomes(_MORE))
+    return [said.get(place, _silent(remote)) for place, remote in enumerate(remotes)]
+
+
+def _silent(remote: Remote) -> OrchError:
+    return OrchError("host", f"{remote.host.name} does not answer", f"orch doctor {remote.host.name}")
+
+
+def _has(said: _Said, ref: str) -> bool:
+    return not isinstance(said, Exception) and any(is_meant(job, JobRef.parse(ref)) for job in said)
+
+
+def _had(remote: Remote, ref: str) -> bool:
+    kept = cache.load(remote.host)
+    return kept is not None and _has(list(kept.jobs), ref)
+
+
+def _owner(ref: str, said: Sequence[tuple[Remote, _Said]]) -> Remote:
+    """The only host that has it. Nothing is done with a job whose name a silent host had too."""
+    owners = [remote for remote, jobs in said if _has(jobs, ref)]
+    silent = {remote.host.name: error for remote, error in said if isinstance(error, Exception)}
+    perhaps = [remote.host.name for remote, _ in said if remote.host.name in silent and _had(remote, ref)]
+    if len(owners) == 1 and not perhaps:
         return owners[0]
     if owners:
-        names = ", ".join(remote.host.name for remote in owners)
-        raise OrchError("refused", f"{ref} lives on {names}", f"say which: --host {owners[0].host.name}")
+        names = [remote.host.name for remote in owners]
+        seen = f" and, when last seen, on {', '.join(perhaps)}, which did not answer" if perhaps else ""
+        raise OrchError("refused", f"{ref} lives on {', '.join(names)}{seen}", f"say which: --host {names[0]}")
+    if len(perhaps) == 1:
+        raise _unreachable(ref, perhaps[0], silent[perhaps[0]])
     if silent:
         raise OrchError("host", f"no host that answers has {ref}; {', '.join(silent)} did not answer", "orch status")
     raise OrchError("not_found", f"there is no job called {ref} on any host", "orch status --all")
+
+
+def _unreachable(ref: str, name: str, error: Exception) -> Exception:
+    """Why the one host that had the job cannot be asked."""
+    if not isinstance(error, OrchError):
+        return error
+    return OrchError(error.kind, f"{ref} was on {name} when that was last seen: {error.message}", error.hint)
