@@ -19,7 +19,8 @@ from tests.support.cli import Orch
 # Runs the client, or with the agent's directory in front a verb of the agent, and tells on standard error
 # which modules it imported, which processes it started and how many bytes it read.
 PROGRAM = """
-import sys
+import os, sys
+os._exit = sys.exit
 before = set(sys.modules)
 started = []
 def hook(event, arguments):

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 PROGRAM = """
-import sys
+import os, sys
+os._exit = sys.exit
 before = set(sys.modules)
 sys.argv[0] = "orch"
 from orch.cli.main import orch
