@@ -9,6 +9,8 @@ import sys
 from . import trouble, wire
 from .model import Refusal
 
+STREAMS = ("submit", "logs")
+"""Verbs that write their answer by themselves."""
 VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "examine")
 
 
@@ -30,7 +32,7 @@ def _answer(verb: str) -> None:
         raise Refusal("usage", "this agent has no verb %s; it has %s" % (ascii(verb), " ".join(VERBS)))
     request = wire.decode(sys.stdin.buffer.readline())
     module = importlib.import_module("orch_agent.verbs." + verb)
-    if verb == "logs":
+    if verb in STREAMS:
         module.stream(request, sys.stdout.buffer)
     else:
         sys.stdout.buffer.write(wire.encode(module.run(request)))

@@ -106,7 +106,7 @@ def view_of(agent: Agent, session: str) -> int:
 
 def test_the_very_first_job_has_its_view(agent: Agent) -> None:
     agent.submit("first", "echo hello from the job; sleep 300")
-    assert "first" in agent.tmux("list-sessions"), "no view was opened"
+    eventually(lambda: "first" in agent.tmux("list-sessions"), "its view is open")
     shows(agent, "first", "hello from the job")
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple
 
 from ..model import JOB_ENV
 
@@ -96,7 +96,11 @@ def command(verb: str, *words: str) -> list[str]:
 
 def agent(verb: str, job_id: str) -> None:
     """Start ``verb`` of this agent for a job, as nobody's child, and return at once."""
-    words = scoped(command(verb, job_id), login(), _enable_linger)
+    aside(lambda: _become(verb, job_id))
+
+
+def aside(work: Callable[[], None]) -> None:
+    """Have ``work`` done by nobody's child, which holds nothing of what we have open, and return at once."""
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -104,24 +108,28 @@ def agent(verb: str, job_id: str) -> None:
     try:
         os.setsid()
         if os.fork() == 0:
-            _become(words, job_id)
+            _let_go()
+            work()
     finally:
         os._exit(0)
 
 
-def _become(words: list[str], job_id: str) -> None:
-    from .. import layout
-
+def _let_go() -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    errors: Optional[int] = None
-    try:
-        path = os.path.join(layout.job_dir(job_id), "agent.err")
-        errors = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError:
-        pass  # a full or read-only disk: what it has to say is lost, the job is not
-    for target, source in ((0, null), (1, null), (2, errors if errors is not None else null)):
-        os.dup2(source, target)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
     os.closerange(3, 4096)
     os.umask(original_umask)
+
+
+def _become(verb: str, job_id: str) -> None:
+    from .. import layout
+
+    try:
+        path = os.path.join(layout.job_dir(job_id), "agent.err")
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+    except OSError:
+        pass  # a full or read-only disk: what it has to say is lost, the job is not
     os.chdir("/")
+    words = scoped(command(verb, job_id), login(), _enable_linger)
     os.execvpe(words[0], words, environment())

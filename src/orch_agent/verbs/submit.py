@@ -9,23 +9,30 @@ import os
 import shlex
 import stat
 import time
+from typing import BinaryIO
 
 from .. import cgroup, joblog, layout, observe, procs, wire
-from ..launch import detach, tmux
+from ..launch import detach
 from ..ledger import Ledger, Record, open_ledger
 from ..model import Ended, JobSpec, Refusal, Running, check_name, check_spec
-from .common import Answer, Request, text, view
+from .common import Request, text, view
 
 
-def run(request: Request) -> Answer:
-    """Accept, start, and say what became of it."""
+def stream(request: Request, out: BinaryIO) -> None:
+    """Accept, start, and say on ``out`` what became of it. Then open the view: nobody has to wait for that."""
     job_id = check_name(text(request, "id"), "submission key")
     spec = _at_home(check_spec(wire.spec_from(request.get("spec") or {})))
-    with open_ledger() as ledger:
-        record, created = _accept(ledger, job_id, spec)
+    # Never closed but by our end: who closes it last brings it to the disk anew, and that may as well be the runner.
+    ledger = open_ledger()
+    record, created = _accept(ledger, job_id, spec)
+    if record.is_pending:
+        _start(record)
+    try:
+        out.write(wire.encode({"job": view(ledger, record), "created": created}))
+        out.flush()
+    finally:
         if record.is_pending:
-            _start(record)
-        return {"job": view(ledger, record), "created": created}
+            detach.aside(lambda: _open_view(record))
 
 
 def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[Record, bool]:
@@ -101,4 +108,9 @@ def _start(record: Record) -> None:
         # A job submits a job: what we start, a tmux server perhaps, is not to count as that job's.
         cgroup.keep_apart()
     detach.agent("runner", record.id)
+
+
+def _open_view(record: Record) -> None:
+    from ..launch import tmux  # late: what it needs takes as long to import as all the rest of a submission
+
     tmux.open_if_few(record)
