@@ -3,7 +3,8 @@
 Invariants
 - A verb is one script: it runs the agent of exactly our version, or ends with 90 where that is missing; then the
   agent is installed and the same request is sent again. Every verb bears repetition, so this is safe.
-- A request begins with ``#``. Should a start-up file on the host put another shell in the place of our script, that
+- A request is a word of the script; one that is long, or may hold a secret, is read from standard input instead.
+  There it begins with ``#``. Should a start-up file on the host put another shell in the place of our script, that
   shell reads the request as a comment, and not as commands.
 - Whatever does not read as the agent's answer is an error of kind ``host``, never a guess.
 - Only here do jobs learn the name that their host has on this laptop.
@@ -50,6 +51,8 @@ _PACKAGES = {
 }
 """How each package manager brings a Python that is new enough; on an old system plain ``python3`` may not be."""
 
+_ARGUMENT = 16 << 10  # bytes, twice as many as hex digits: Linux takes 128 KiB in one argument
+
 Answer = dict[str, Any]
 
 
@@ -62,17 +65,17 @@ class Remote:
 
     def call(self, verb: str, request: Mapping[str, Any], timeout: float | None = None) -> Answer:
         """Ask and get the answer; ``timeout`` in seconds is for each of the steps it may take."""
-        data = _inert(request)
-        done = self.transport.run(self._script(verb), data, timeout)
+        script, data = self._script(verb, request)
+        done = self.transport.run(script, data, timeout)
         if done.status == MISSING:
             self._install(timeout)
-            done = self.transport.run(self._script(verb), data, timeout)
+            done = self.transport.run(script, data, timeout)
         return self._answer(done)
 
     def open(self, verb: str, request: Mapping[str, Any]) -> tuple[Answer, Stream]:
         """Ask, wait for the first line of the answer, and keep both directions open for what follows."""
         for attempt in (1, 2):
-            stream = self.transport.open(self._script(verb), _inert(request))
+            stream = self.transport.open(*self._script(verb, request))
             line = stream.readline()
             if line.endswith(b"\n"):
                 return self._first_line(line, stream), stream
@@ -91,8 +94,12 @@ class Remote:
         hint = f"if {self.host.name} works otherwise, this is a bug of orch: please report it"
         return OrchError("host", f"the agent on {self.host.name} gave no answer (status {done.status}){said}", hint)
 
-    def _script(self, verb: str) -> str:
-        return _AGENT % bundle.digest() + _RUN % (MISSING, verb)
+    def _script(self, verb: str, request: Mapping[str, Any]) -> tuple[str, bytes]:
+        """The script that asks, and what it reads. What is read comes a round trip later than the script."""
+        data, words = wire.encode(request), verb
+        if len(data) <= _ARGUMENT and not _is_secret(verb, request):
+            data, words = b"", f"{verb} {data.hex()}"
+        return _AGENT % bundle.digest() + _RUN % (MISSING, words), data and b"#" + data
 
     def _install(self, timeout: float | None = None) -> None:
         program = bundle.installer().encode()
@@ -162,5 +169,6 @@ class Remote:
         return answer
 
 
-def _inert(request: Mapping[str, Any]) -> bytes:
-    return b"#" + wire.encode(request)
+def _is_secret(verb: str, request: Mapping[str, Any]) -> bool:
+    """Whether the request may hold what no other user there is to see, as anybody sees command lines."""
+    return verb == "send" or "env" in request.get("spec", ())

@@ -25,6 +25,6 @@ def main() -> None:
         return
     from .answer import answer
 
-    status = answer(verb)
+    status = answer(verb, "".join(words))
     sys.stderr.flush()
     os._exit(status)  # everything is out; Python's own tidying up takes a third of the time of a short verb

@@ -1,4 +1,7 @@
-"""A verb's answer: the request is one line on standard input, the answer one document on standard output."""
+"""A verb's answer: one document on standard output.
+
+The request is the word behind the verb, in hex digits, or else one line on standard input.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ STREAMS = ("submit", "logs")
 VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "examine")
 
 
-def answer(verb: str) -> int:
+def answer(verb: str, request: str = "") -> int:
     """Do it; the exit status is 0 or, with an error document, 1."""
     try:
-        _answer(verb)
+        _answer(verb, request)
         return 0
     except BrokenPipeError:
         return 1  # nobody listens any more
@@ -27,16 +30,23 @@ def answer(verb: str) -> int:
         return _fail(trouble.explain(error))
 
 
-def _answer(verb: str) -> None:
+def _answer(verb: str, given: str) -> None:
     if verb not in VERBS:
         raise Refusal("usage", "this agent has no verb %s; it has %s" % (ascii(verb), " ".join(VERBS)))
-    request = wire.decode(sys.stdin.buffer.readline())
+    request = wire.decode(_bytes(given) if given else sys.stdin.buffer.readline())
     module = importlib.import_module("orch_agent.verbs." + verb)
     if verb in STREAMS:
         module.stream(request, sys.stdout.buffer)
     else:
         sys.stdout.buffer.write(wire.encode(module.run(request)))
         sys.stdout.buffer.flush()
+
+
+def _bytes(digits: str) -> bytes:
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise Refusal("usage", "the request is not in hex digits: %s" % ascii(digits[:80])) from None
 
 
 def _fail(refusal: Refusal) -> int:

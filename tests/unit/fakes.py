@@ -57,6 +57,9 @@ class FakeStream:
         return Completed(self.status, self.data, self.err)
 
 
+_ASKED = re.compile(r'-I -S "\$a" (\w+)(?: ([0-9a-f]+))?$')
+
+
 class FakeTransport:
     """``verbs`` maps a verb to its answer: an object, an ``OrchError`` the agent sends, or a stream."""
 
@@ -69,21 +72,18 @@ class FakeTransport:
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
-        verb = self._verb(script)
-        if verb is None:
+        if self._verb(script) is None:
             self.installed = True
             return Completed(0, b"", b"")
         if not self.installed:
             return Completed(MISSING, b"", b"")
-        answer = self._answer(verb, stdin)
+        answer = self._answer(script, stdin)
         return answer if isinstance(answer, Completed) else Completed(*_said(answer), b"")
 
     def open(self, script: str, stdin: bytes, timeout: float | None = None) -> FakeStream:
-        verb = self._verb(script)
-        assert verb is not None
         if not self.installed:
             return FakeStream(b"", MISSING)
-        answer = self._answer(verb, stdin)
+        answer = self._answer(script, stdin)
         if isinstance(answer, FakeStream):
             return answer
         status, out = _said(answer)
@@ -97,11 +97,13 @@ class FakeTransport:
 
     @staticmethod
     def _verb(script: str) -> str | None:
-        found = re.search(r'-I -S "\$a" (\w+)$', script)
+        found = _ASKED.search(script)
         return found and found[1]
 
-    def _answer(self, verb: str, stdin: bytes) -> Any:
-        request = wire.decode(stdin)
+    def _answer(self, script: str, stdin: bytes) -> Any:
+        found = _ASKED.search(script)
+        assert found and bool(found[2]) != bool(stdin), script
+        verb, request = found[1], wire.decode(bytes.fromhex(found[2] or "") or stdin)
         self.asked.append((verb, request))
         try:
             return self.verbs[verb](request)

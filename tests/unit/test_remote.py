@@ -23,6 +23,34 @@ def test_the_same_for_a_conversation() -> None:
     assert stream.read() == b"bytes"
 
 
+@pytest.mark.parametrize(
+    ("verb", "request_", "read"),
+    [
+        ("status", {}, False),
+        ("submit", {"id": "x", "spec": {"name": "a", "command": "true"}}, False),
+        ("submit", {"id": "x", "spec": {"name": "a", "command": "true", "env": {"TOKEN": "hidden"}}}, True),
+        ("send", {"job": "a", "text": "hidden"}, True),
+        ("submit", {"id": "x", "spec": {"name": "a", "command": "x" * 16_000}}, False),
+        ("submit", {"id": "x", "spec": {"name": "a", "command": "x" * 17_000}}, True),
+    ],
+)
+@pytest.mark.parametrize("how", ["call", "open"])
+def test_secrets_and_what_is_long_stay_out_of_the_command_line(
+    how: str, verb: str, request_: dict[str, object], read: bool
+) -> None:
+    class Watched(FakeTransport):
+        def _answer(self, script: str, stdin: bytes) -> object:
+            assert len(script) < 40_000
+            assert stdin.startswith(b"#{") == read
+            assert b"hidden".hex() not in script
+            return super()._answer(script, stdin)
+
+    transport = Watched({verb: lambda _: {}})
+    getattr(remote(transport), how)(verb, request_)
+    ((_, asked),) = transport.asked
+    assert asked == {"v": 1, **request_}
+
+
 def test_the_agents_error_is_ours() -> None:
     def refuse(_: object) -> None:
         raise OrchError("name_in_use", "train lives", "orch show train")
