@@ -48,11 +48,12 @@ class Config(NamedTuple):
     def _instead(self, address: str) -> str:
         """What may have been meant by an unknown name, and how a host at that address would be made known."""
         source, known = paths.config_file(), ", ".join(self.hosts)
-        new = Host(name_for(address), "ssh", {"address": address})
+        new = LOCAL if address == LOCAL.name else Host(name_for(address), "ssh", {"address": address})
         if guess := nearest(address, self.hosts):
             return f"did you mean {guess}? If not, add [hosts.{new.name}] to {source}"
         if os.path.lexists(source):
-            return f"hosts in {source}: {known}\nto add one that ssh reaches, write there:\n{table_of(new)}"
+            what = "this machine" if new == LOCAL else "one that ssh reaches"
+            return f"hosts in {source}: {known}\nto add {what}, write there:\n{table_of(new)}"
         return (
             f"there is no configuration; the only host is {known}\nto add one that ssh reaches: orch init --ssh ADDRESS"
         )

@@ -192,3 +192,10 @@ def test_a_near_miss_may_be_another_host(file: Path) -> None:
     with pytest.raises(OrchError) as caught:
         config.load().host("box2")
     assert caught.value.hint == f"did you mean box? If not, add [hosts.box2] to {file}"
+
+
+def test_this_machine_is_added_as_what_it_is(file: Path) -> None:
+    file.write_text('[hosts.a]\nprovider = "local"\n')
+    with pytest.raises(OrchError) as caught:
+        config.load().host("local")
+    assert caught.value.hint.endswith('to add this machine, write there:\n[hosts.local]\nprovider = "local"')

@@ -82,10 +82,17 @@ def test_a_machine_that_ssh_reaches(home: Path) -> None:
     assert hosts.load().config.host(None)[:3] == ("moon", "ssh", {"address": "me@moon.example"})
     assert init_on_a_terminal("yes", "mars", "red-planet")[0] == 0
     assert hosts.load().config.host(None)[:3] == ("red-planet", "ssh", {"address": "mars"})
-    file(home).write_text(
-        file(home).read_text().replace("# [", "[").replace("# provider", "provider").replace("# ssh_", "ssh_")
-    )
-    assert list(hosts.load().config.hosts) == ["red-planet", "local"]
+    file(home).write_text(file(home).read_text().replace("# ssh_", "ssh_"))
+    assert "ssh_options" in hosts.load().config.host(None).options
+
+
+def test_this_machine_and_its_jobs_stay_known(home: Path) -> None:
+    assert init("--ssh", "me@moon.example")[0] == 0
+    known = config.load()
+    assert list(known.hosts) == ["moon", "local"] and known.default_host == "moon"
+    assert known.hosts["local"].provider == "local"
+    assert init_on_a_terminal("yes", "mars", "local")[0] == 0
+    assert {name: host.provider for name, host in config.load().hosts.items()} == {"local": "ssh"}
 
 
 def test_without_a_question(home: Path) -> None:
@@ -95,7 +102,7 @@ def test_without_a_question(home: Path) -> None:
     status, said = init("--ssh", "mars")
     assert status == 1 and file(home).read_text() == before
     file(home).write_text(before + "\n".join(line[2:] for line in said.partition("add to it:\n")[2].splitlines()))
-    assert list(hosts.load().config.hosts) == ["moon", "mars"]
+    assert list(hosts.load().config.hosts) == ["moon", "local", "mars"]
 
 
 @pytest.mark.parametrize("address", ["-oProxyCommand=x", "two words", ""])

@@ -57,7 +57,7 @@ def _host(place: str) -> Host:
 def _next(host: Host) -> str:
     if host.provider == "local":
         return 'now: orch run hello "echo hello"'
-    return f"now: orch ssh {host.name}    (where ssh may ask), then: orch doctor {host.name}"
+    return f"now, where ssh may ask: orch ssh {host.name}\nthen: orch doctor {host.name}"
 
 
 def _sure() -> bool:

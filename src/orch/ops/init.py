@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from orch import paths
-from orch.config import table_of
+from orch.config import LOCAL, table_of
 from orch.errors import OrchError
 from orch.model import Host
 
@@ -19,9 +19,6 @@ default_host = "{name}"
 """
 _MORE = """\
 # ssh_options = { Port = "2222", IdentityFile = "~/.ssh/box" }     # any keyword of ssh_config(5)
-
-# [hosts.local]              # this machine too
-# provider = "local"
 """
 
 
@@ -31,7 +28,7 @@ def exists() -> bool:
 
 
 def write(host: Host, overwrite: bool = False) -> str:
-    """Write a configuration whose one host is ``host``; gives the path."""
+    """Write a configuration whose default is ``host``; gives the path. This machine, which may have jobs, stays one."""
     target = paths.config_file()
     connect(host._replace(source=target))  # says what is wrong with an address
     if exists() and not overwrite:
@@ -40,13 +37,18 @@ def write(host: Host, overwrite: bool = False) -> str:
     try:
         os.makedirs(os.path.dirname(target) or ".", mode=0o700, exist_ok=True)
         with open(aside, "w", encoding="utf-8") as file:
-            file.write(_TEXT.format(name=host.name, table=table_of(host)) + (_MORE if host.provider == "ssh" else ""))
+            file.write(_text(host))
         os.replace(aside, target)
     except OSError as error:
         raise OrchError(
             "refused", f"cannot write {target}: {error.strerror}", "ORCH_CONFIG=FILE names another"
         ) from None
     return target
+
+
+def _text(host: Host) -> str:
+    text = _TEXT.format(name=host.name, table=table_of(host)) + (_MORE if host.provider == "ssh" else "")
+    return text if host.provider == "local" or host.name == LOCAL.name else f"{text}\n{table_of(LOCAL)}\n"
 
 
 def _instead(host: Host, target: str) -> str:
