@@ -100,6 +100,11 @@ def test_a_password(machines: Machines, laptop: Laptops, terminal: Terminal) -> 
     assert machine.connections() == 1
 
 
+def test_without_a_terminal_nobody_is_asked(machines: Machines, laptop: Laptops) -> None:
+    done = laptop(machines(password=True))("ssh", "box", "--", "true")
+    assert done.status == 4 and "asks for a password; ssh cannot ask: there is no terminal" in done.err
+
+
 def test_a_wrong_password_is_the_end(machines: Machines, laptop: Laptops, terminal: Terminal) -> None:
     mine = laptop(more=machines(password=True).config(NumberOfPasswordPrompts="1"))
     start(terminal, mine)

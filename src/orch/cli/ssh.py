@@ -38,7 +38,13 @@ def main(args: Arguments) -> int:
     """Take the person there, and come back with the exit status."""
     remote = hosts.load().one(args.words[0] if args.words else None)
     terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)
-    argv = remote.transport.login(" ".join(args.rest or ()) or None, terminal, is_terminal(sys.stderr))
+    asks = is_terminal(sys.stderr)
+    try:
+        argv = remote.transport.login(" ".join(args.rest or ()) or None, terminal, asks)
+    except OrchError as error:
+        if asks or error.kind != "not_authorised":
+            raise
+        raise OrchError(error.kind, f"{error.message}; ssh cannot ask: there is no terminal", error.hint) from None
     try:
         return child.run(argv)
     except OSError as error:

@@ -64,7 +64,7 @@ def _changed_key(failure: Failure, _: re.Match[str]) -> OrchError:
         "in between"
     )
     return InTheWay(
-        Check("host key", "failed", says, forget, here=True),
+        Check("host key", "failed", says, f"{forget}    # only if you know why; then: orch ssh {name}", here=True),
         f"only if you know why: {forget}\nthen, to see and accept the new one: orch ssh {name}",
     )
 
@@ -73,7 +73,7 @@ def _unknown_key(failure: Failure, _: re.Match[str]) -> OrchError:
     says = f"the host key of {failure.host.name} ({failure.address}) is not known here"
     return InTheWay(
         Check("host key", "failed", says, LOG_IN, safe=True),
-        f"orch ssh {failure.host.name}    (shows its fingerprint and asks)",
+        f"orch ssh {failure.host.name}    # shows its fingerprint and asks",
     )
 
 
@@ -86,20 +86,20 @@ def _denied(failure: Failure, found: re.Match[str]) -> OrchError:
             Check(
                 "keys", "failed", f"{place} lets nobody in without a key, and {locked} has a passphrase", LOG_IN, True
             ),
-            f"{add}    (or: orch ssh {name}, which asks for it and keeps the connection)",
+            f"{add}    # or: orch ssh {name}, which asks for it and keeps the connection",
             add,
         )
     if "password" in found[1] or "keyboard" in found[1]:
         copy = _copy_key(failure, keys)
         return InTheWay(
             Check("keys", "failed", f"{place} asks for a password", LOG_IN, safe=True),
-            f"orch ssh {name}    (asks for it and keeps the connection)\nfor good: {copy}",
+            f"orch ssh {name}    # asks for it and keeps the connection\nfor good: {copy}",
             copy,
         )
     shown = "cat ~/.ssh/*.pub"
     return InTheWay(
         Check("keys", "failed", f"{place} takes none of your keys, and no password", shown, here=True),
-        f"{shown}    (one of these belongs into ~/.ssh/authorized_keys there)\nor name another key in "
+        f"{shown}    # one of these belongs into ~/.ssh/authorized_keys there\nor name another key in "
         f'{failure.host.source}: [hosts.{name}] ssh_options = {{ IdentityFile = "~/.ssh/..." }}',
     )
 
