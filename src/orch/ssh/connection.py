@@ -1,22 +1,22 @@
 """One multiplexed connection a host, shared by every command on this laptop.
 
 A connection is a *lane*: an ssh in the background (``ssh -M -N -f``) that ends ten minutes after its last use, and a
-socket through which other ssh processes hand it their sessions.
+socket through which it is handed sessions (``mux``).
 
 Invariants
 - A lane carries at most as many sessions as every sshd allows (MaxSessions, 10 unless said); with more commands at
   once there are more lanes. Who uses a lane holds one of its slots, a lock that ends with the process.
 - Connections to one host are made one after the other, so nobody trips MaxStartups. The lock for it is the standard
   input of the ssh that connects: it is free again when that ssh goes into the background, or dies, however it dies.
-- Whoever waited while a connection failed takes that failure for his own, and does not knock again.
-- Through a lane, or not at all: an ssh that finds no lane ends with ``LOST`` and connects nowhere by itself.
+- Whoever waited while a connection failed takes that failure for his own, and does not knock again. What ssh said
+  is in a file that is there, and not empty, only after a failure.
+- Through a lane, or not at all: a session that finds no lane ends with ``LOST`` and connects nowhere by itself.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -117,15 +117,18 @@ class Connection:
             _await(lock, until)
             if _listens(socket):
                 return False
-            if not asks and _failed_since(start + ".err", began):
-                raise ConnectionFailed(_read(start + ".err"))
+            if not asks and (said := _failed_since(start + ".err", began)):
+                raise ConnectionFailed(said)
             _unlink(socket)  # of an ssh that was killed
             self._start(socket, lock, start + ".err", until, asks)
+            _unlink(start + ".err")
             return True
         finally:
             os.close(lock)
 
     def _start(self, socket: str, lock: int, errors: str, until: float | None, asks: bool) -> None:
+        import subprocess  # late, here and below: where there is a lane, nothing is started
+
         patient, quiet = ("no", "INFO") if asks else ("yes", "ERROR")
         words = [*self.base, "-o", f"BatchMode={patient}", "-o", f"LogLevel={quiet}"]
         words += ["-o", f"ControlPersist={self._persist}", "-M", "-N", "-f", "-S", socket, "--", self.address]
@@ -147,7 +150,9 @@ class Connection:
             status = process.wait(None if until is None else max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.returncode = 0  # it goes on alone: whoever comes next may find the connection made
-            raise LinkDown("still connecting") from None
+            raise LinkDown(f"{self.address} has not answered yet", "try again in a moment") from None
+        if status and not asks and not _read(errors):
+            _write(errors, f"timed out: no connection within {CONNECT} s")  # the alarm says nothing by itself
         if status:
             raise ConnectionFailed("" if asks else _read(errors))
 
@@ -162,6 +167,8 @@ class ConnectionFailed(Exception):
 
 def disconnect(socket: str) -> None:
     """End the ssh that listens there; one that does not answer ends by itself, when its link counts as dead."""
+    import subprocess
+
     asked = ["ssh", "-F", "none", "-S", socket, "-O", "exit", "x"]
     try:
         subprocess.run(asked, stdin=-3, stdout=-3, stderr=-3, timeout=3)
@@ -202,13 +209,15 @@ def _await(lock: int, until: float | None) -> None:
     latest = time.monotonic() + CONNECT if until is None else until
     while not _locked(lock):
         if time.monotonic() >= latest:
-            raise LinkDown("still connecting")
+            raise LinkDown("another command is still connecting", "try again in a moment")
         time.sleep(_POLL)
 
 
 def _listens(socket: str) -> bool:
     if not os.path.exists(socket):
         return False
+    import subprocess
+
     asked = ["ssh", "-F", "none", "-S", socket, "-O", "check", "x"]
     try:
         return subprocess.run(asked, stdin=-3, stdout=-3, stderr=-3, timeout=3).returncode == 0
@@ -216,16 +225,22 @@ def _listens(socket: str) -> bool:
         return False
 
 
-def _failed_since(errors: str, began: float) -> bool:
+def _failed_since(errors: str, began: float) -> str:
+    """What was said when a connection failed after ``began``; nothing where none did."""
     try:
-        return os.stat(errors).st_mtime >= began
+        return _read(errors) if os.stat(errors).st_mtime >= began else ""
     except OSError:
-        return False
+        return ""
 
 
 def _read(errors: str) -> str:
     with open(errors, encoding="utf-8", errors="replace") as file:
         return file.read(1 << 16)
+
+
+def _write(errors: str, text: str) -> None:
+    with open(errors, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _unlink(path: str) -> None:

@@ -40,8 +40,14 @@ class InTheWay(OrchError):
 
 def explain(failure: Failure) -> OrchError:
     """The error that ``failure`` is."""
+    ours, theirs = _apart(failure.said)
+    if "too many authentication failures" in theirs.lower():
+        return _too_many(failure)
+    failure = failure._replace(said=ours if ours.strip() else theirs)
     if not failure.said.strip():
         return LinkDown(f"{failure.host.name} ({failure.address}) does not answer", f"orch doctor {failure.host.name}")
+    if not ours.strip():
+        return LinkDown(f"{failure.host.name} ({failure.address}) closes the connection: {_last(failure)}")
     for pattern, meaning in _MEANINGS:
         if found := re.search(pattern, failure.said, re.IGNORECASE):
             return meaning(failure, found)
@@ -51,22 +57,44 @@ def explain(failure: Failure) -> OrchError:
     )
 
 
+def _apart(said: str) -> tuple[str, str]:
+    """What ssh says itself, and the line with which it quotes the other side, which may say anything, in many lines."""
+    found = re.search(r"^Received disconnect from.*$", said, re.MULTILINE)
+    return (said[: found.start()], found[0]) if found else (said, "")
+
+
 def _last(failure: Failure) -> str:
     return failure.said.strip().splitlines()[-1].strip()[:300]
 
 
 def _changed_key(failure: Failure, _: re.Match[str]) -> OrchError:
     name = failure.host.name
-    command = re.search(r"^\s*(ssh-keygen -f .* -R .*?)\s*$", failure.said, re.MULTILINE)
-    forget = command[1] if command else f"ssh-keygen -R {failure.address.rpartition('@')[2]}"
+    forget = _forgetting(failure)
     says = (
         f"the host key of {name} ({failure.address}) is another one than before: it was set up anew, or somebody is "
         "in between"
     )
     return InTheWay(
-        Check("host key", "failed", says, f"{forget}    # only if you know why; then: orch ssh {name}", here=True),
+        Check(
+            "host key",
+            "failed",
+            says,
+            f"{forget}    # only if you know why; then: orch ssh {name}",
+            here=True,
+        ),
         f"only if you know why: {forget}\nthen, to see and accept the new one: orch ssh {name}",
     )
+
+
+def _forgetting(failure: Failure) -> str:
+    """The command that forgets the host's key; not the one that ssh prints, for more than ssh may have printed it."""
+    known = settings(failure.options, failure.address)
+    host, port = (known.get(key, [default])[0] for key, default in (("hostname", ""), ("port", "22")))
+    alias = known.get("hostkeyalias", ["none"])[0]
+    name = alias if alias != "none" else host if port == "22" else f"[{host}]:{port}"
+    files = os.path.expanduser(known.get("userknownhostsfile", ["~/.ssh/known_hosts"])[0])
+    file = files if os.path.exists(files) else files.split(" ")[0]  # ssh tells several as it tells one with blanks
+    return shlex.join(["ssh-keygen", "-f", os.path.expanduser(file), "-R", name])
 
 
 def _unknown_key(failure: Failure, _: re.Match[str]) -> OrchError:
@@ -140,7 +168,7 @@ def _is_locked(path: str) -> bool:
         return False
 
 
-def _too_many(failure: Failure, _: re.Match[str]) -> OrchError:
+def _too_many(failure: Failure) -> OrchError:
     says = f"{failure.host.name} ({failure.address}) was offered too many keys before the right one"
     return InTheWay(
         Check("keys", "failed", says, "ssh-add -l", here=True),
@@ -150,9 +178,9 @@ def _too_many(failure: Failure, _: re.Match[str]) -> OrchError:
 
 
 def _open_key(failure: Failure, _: re.Match[str]) -> OrchError:
-    path = re.search(r"Permissions \S+ for '(.*?)' are too open", failure.said)
-    says = f"ssh does not use a private key that others may read: {path[1] if path else _last(failure)}"
-    close = f"chmod 600 {shlex.quote(path[1]) if path else 'KEY'}"
+    path = next((key for key in _keys(failure) if os.stat(key).st_mode & 0o077), None)
+    says = f"ssh does not use a private key that others may read: {path or _last(failure)}"
+    close = f"chmod 600 {shlex.quote(path) if path else 'KEY'}"
     return InTheWay(Check("keys", "failed", says, close, safe=bool(path), here=True), close)
 
 
@@ -184,7 +212,6 @@ _MEANINGS: Sequence[tuple[str, Callable[[Failure, re.Match[str]], OrchError]]] =
         _misconfigured,
     ),
     (r"host key verification failed|no \S+ host key is known", _unknown_key),
-    (r"too many authentication failures", _too_many),
     (r"UNPROTECTED PRIVATE KEY FILE", _open_key),
     (r"permission denied \(([^)]*)\)", _denied),
     (r"could not resolve hostname ([^:\s]+)", _nameless),
