@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.agent import eventually
 from tests.support.cli import Orch
+from tests.support.laptop import Laptop
+from tests.support.machine import Machine
 from tests.support.terminal import Terminal
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "three-jobs"
 SMALLER = (
-    ("run", "{PYTHON} collect.py", "{PYTHON} collect.py --limit 60"),
-    ("run", "{PYTHON} backfill.py", "{PYTHON} backfill.py 12000"),
+    ("run", "{python} collect.py", "{python} collect.py --limit 60"),
+    ("run", "{python} backfill.py", "{python} backfill.py 12000"),
     ("coupons/package.json", "node backfill.js", "node backfill.js 12000"),
 )
+RESULTS = {"pages.jsonl", "embeddings.npz", "coupons.db", "model.pkl", "training.json", "report.html"}
 NAMES = ("demo-pages", "demo-coupons", "demo-digits")
 
 
@@ -29,6 +37,7 @@ def example(home: Path) -> Path:
     """A copy of the example, in which it has less to do, in what looks like a clone."""
     copy = home / "clone" / "examples" / "three-jobs"
     shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("results", "__pycache__"))
+    shutil.copytree(EXAMPLE.parents[1] / "requirements", home / "clone" / "requirements")
     (home / "clone" / ".venv").symlink_to(Path(sys.executable).parents[1])
     for name, old, new in SMALLER:
         text = (copy / name).read_text()
@@ -48,8 +57,7 @@ def _results(example: Path) -> set[str]:
 def test_three_jobs_side_by_side(orch: Orch, example: Path) -> None:
     done = subprocess.run([example / "run"], cwd=example, capture_output=True, text=True, check=False, timeout=110)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    expected = {"pages.jsonl", "embeddings.npz", "coupons.db", "model.pkl", "training.json", "report.html"}
-    assert _results(example) == expected
+    assert _results(example) == RESULTS
     jobs = orch("status", "--json").json["jobs"]
     assert [(job["name"], job["state"]) for job in jobs] == [(name, "COMPLETED") for name in NAMES]
     assert max(job["started_at"] for job in jobs) < min(job["ended_at"] for job in jobs), "not side by side"
@@ -84,3 +92,63 @@ def test_node_and_its_python_twin_agree(orch: Orch, example: Path) -> None:
         database.close()
     assert found[0] == found[1]
     assert len(found[0]) == 480
+
+
+# The same on another machine
+
+
+@pytest.fixture
+def box(machines: Callable[..., Machine]) -> Machine:
+    """A machine on which somebody has run the example before: its packages are there."""
+    machine = machines(python=sys.executable)
+    venv = machine.write("orch-three-jobs/.venv/pyvenv.cfg", f"home = {sys.base_prefix}/bin\n").parent
+    (venv / "bin").mkdir()
+    (venv / "bin/python").symlink_to(Path(sys.executable).resolve())
+    packages = venv / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
+    unneeded = shutil.ignore_patterns("mypy*", "ruff*", "hypothesis*", "_pytest", "*.pth")
+    shutil.copytree(sysconfig.get_path("purelib"), packages, ignore=unneeded, copy_function=_link_or_copy)
+    return machine
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy2(source, target)
+
+
+def _states(mine: Laptop) -> dict[str, str]:
+    return {job["name"]: job["state"] for job in mine("status", "--json").json["jobs"]}
+
+
+@pytest.mark.parametrize("lid", ["closed", "closed for good"])
+def test_three_jobs_on_another_machine(
+    box: Machine, laptop: Callable[..., Laptop], example: Path, home: Path, lid: str
+) -> None:
+    """The lid is closed in the middle of it, and the jobs do not notice. Then it is opened, or the laptop dies."""
+    mine = laptop(box)
+    results = box.home / "orch-three-jobs/results"
+    told = home / "told"
+    command = [example / "run", "--host", "box"]
+    with (
+        told.open("wb") as out,
+        subprocess.Popen(command, cwd=example, env={**os.environ, **mine.env}, stdout=out, stderr=out) as run,
+    ):
+        eventually(lambda: run.poll() is not None or set(_states(mine)) == set(NAMES), "all have been submitted")
+        assert run.poll() is None, told.read_text()
+        mine.freeze()
+        eventually(lambda: results.is_dir() and {path.name for path in results.iterdir()} == RESULTS, "all is done")
+        if lid == "closed":
+            mine.thaw()
+            assert run.wait(60) == 0, told.read_text()
+            assert "report.html" in told.read_text()
+        else:
+            for pid in mine.processes():
+                os.kill(pid, signal.SIGKILL)
+    assert mine("wait", *NAMES).status == 0
+    assert _states(mine) == dict.fromkeys(NAMES, "COMPLETED")
+    assert mine("logs", "demo-digits").out.count("epoch ") == 2
+    for name in NAMES:
+        raw = mine("logs", name, "--raw").out
+        assert raw and raw == (box.home / "logs" / name / "1.log").read_bytes().decode(errors="replace")
+    assert len((results / "pages.jsonl").read_text().splitlines()) == 60
