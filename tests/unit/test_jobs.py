@@ -117,7 +117,7 @@ def test_a_name_on_two_hosts_needs_the_host() -> None:
 def test_a_job_that_no_host_has(home: Path) -> None:
     with pytest.raises(OrchError, match="there is no job called x on any host"):
         cancel(hosts(one=host_with("a"), two=host_with("b")), ["x"])
-    with pytest.raises(OrchError, match="no host that answers has x; two did not answer"):
+    with pytest.raises(OrchError, match="no host that answers has x: two: no answer within 10 s"):
         cancel(hosts(one=host_with("a"), two=host_with("b", status=silent)), ["x"])
 
 
@@ -187,3 +187,13 @@ def test_show_tells_no_value_of_the_environment() -> None:
     shown = show(hosts(one=host), "a")
     assert shown["env"] == ["A", "TOKEN"] and shown["tty"] is False
     assert "hunter2" not in str(shown)
+
+
+def test_a_host_that_needs_a_person_is_not_called_silent(home: Path) -> None:
+    def refuse(_: object) -> None:
+        raise OrchError("not_authorised", "the host key of three has changed", "orch ssh three")
+
+    asked = hosts(one=host_with("a"), two=FakeTransport({"status": silent}), three=FakeTransport({"status": refuse}))
+    with pytest.raises(OrchError, match="the host key of three has changed") as caught:
+        cancel(asked, ["x"])
+    assert (caught.value.kind, caught.value.hint) == ("not_authorised", "orch ssh three")

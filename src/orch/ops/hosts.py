@@ -135,8 +135,18 @@ def _owner(ref: str, said: Sequence[tuple[Remote, _Said]]) -> Remote:
     if len(perhaps) == 1:
         raise _unreachable(ref, perhaps[0], silent[perhaps[0]])
     if silent:
-        raise OrchError("host", f"no host that answers has {ref}; {', '.join(silent)} did not answer", "orch status")
+        raise _nowhere(ref, silent)
     raise OrchError("not_found", f"there is no job called {ref} on any host", "orch status --all")
+
+
+def _nowhere(ref: str, silent: Mapping[str, Exception]) -> Exception:
+    """Why it may be on a host that cannot be asked; what a person has to see to comes first."""
+    told = sorted(silent.items(), key=lambda one: getattr(one[1], "kind", "") != "not_authorised")
+    first = told[0][1]
+    if not isinstance(first, OrchError):
+        return first
+    why = "; ".join(str(error) if name in str(error) else f"{name}: {error}" for name, error in told)
+    return OrchError(first.kind, f"no host that answers has {ref}: {why}", first.hint or "orch status")
 
 
 def _unreachable(ref: str, name: str, error: Exception) -> Exception:
