@@ -21,14 +21,16 @@ from .patience import PAUSES, Patience, Tell, unheard
 
 
 class Received(NamedTuple):
-    """How far the bytes of one log have come."""
+    """How far the bytes of one log have come; in lines too where somebody wants to know."""
 
     total: int = 0
     lines: int = 0
     partial: int = 0  # bytes behind the last newline
 
-    def plus(self, chunk: bytes) -> Received:
+    def plus(self, chunk: bytes, lines: bool) -> Received:
         """With ``chunk`` behind it."""
+        if not lines:
+            return self._replace(total=self.total + len(chunk))
         newline = chunk.rfind(b"\n")
         partial = self.partial + len(chunk) if newline < 0 else len(chunk) - newline - 1
         return Received(self.total + len(chunk), self.lines + chunk.count(b"\n"), partial)
@@ -71,7 +73,7 @@ class Log:
         while chunk := self._stream.read():
             fresh, self._skip = chunk[self._skip :], max(0, self._skip - len(chunk))
             if fresh:
-                self._received = self._received.plus(fresh)
+                self._received = self._received.plus(fresh, "grep" in self._request)
                 yield fresh
                 self._shown = self._received.total
 
@@ -106,7 +108,8 @@ class Newlines:
         """``chunk`` as the job wrote it; a carriage return at its end waits for what follows."""
         text = self._held + chunk
         self._held = b"\r" if text.endswith(b"\r") else b""
-        return text.removesuffix(self._held).replace(b"\r\n", b"\n")
+        # As replace would, which looks for each place twice.
+        return b"\n".join(text.removesuffix(self._held).split(b"\r\n"))
 
     def flush(self) -> bytes:
         """What was still waiting."""
