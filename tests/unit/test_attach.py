@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from orch.ops.attach import attach, is_same_server, switching
+from orch.cli import following
+from orch.errors import OrchError
+from orch.ops import patience
+from orch.ops.attach import again, attach, is_same_server, switching
 
 from .fakes import FakeTransport, hosts, job
 
@@ -46,3 +49,23 @@ def test_what_is_executed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host.here = False
     away = attach(hosts(one=host), "a")
     assert away.argv == ["there", *argv] and "TMUX" not in away.env
+
+
+def test_a_cut_is_told_once_and_the_way_back_is_attach(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "PAUSES", (0.0,) * 4)
+    argv, failures = ["tmux", "attach-session", "-t", "=a"], [0, 1, 1, 1, 0]
+
+    def answer(_: object) -> object:
+        if failures.pop():
+            raise OrchError("host", "box refuses connections")
+        return {"job": job("a"), "argv": argv, "session": "a"}
+
+    host, told = FakeTransport({"attach": answer}), []
+    host.here = False
+    viewing = attach(hosts(one=host), "a")
+    assert again(viewing, told.append).argv == ["there", *argv] and not failures
+    assert told == ["one is back"]
+    assert following.left(viewing.job, "attach") == 130
+    assert "come back: orch attach a;" in capsys.readouterr().err

@@ -42,6 +42,17 @@ def test_the_table(said: Said) -> None:
     ]
 
 
+def test_columns_are_aligned_before_anything_is_known(
+    home: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=well(), two=FakeTransport({"status": silent})))
+    assert main.dispatch(["hosts"]) == 0
+    header, *rows = sorted(capsys.readouterr().out.splitlines(), key=lambda line: not line.startswith("NAME"))
+    for row in rows:
+        assert header.index("MACHINE") == row.index("4-core" if "4-core" in row else "-")
+        assert header.index("COST/H") == row.rindex("-")
+
+
 def test_one_host_is_the_default_without_a_mark(said: Said) -> None:
     assert said(box=well())[0][1][:2] == ["box", "fake"]
 
@@ -59,7 +70,7 @@ def test_a_silent_host_is_shown_as_it_was(said: Said) -> None:
         ["three", "fake", "unreachable", "-", "-", "-"],
         ["two", "fake", "unreachable", "4-core/16GB", "-", "-"],
     ]
-    assert "orch: two (last seen 0s ago): no answer within 10 s\n" in err
+    assert "orch: two: no answer within 10 s (last seen 0s ago)\n" in err
     assert "orch: three: no answer within 10 s\n" in err
 
 

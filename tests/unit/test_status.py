@@ -40,7 +40,7 @@ def test_a_silent_host_is_shown_as_it_was() -> None:
     assert shown[0].split() == ["NAME", "HOST", "STATE", "STARTED", "MEMORY", "SEEN"]
     assert shown[1].split() == ["a", "one", "RUNNING", "-", "-", "now"]
     assert shown[2].split() == ["b", "two", "RUNNING", "-", "-", "0s", "ago"]
-    assert "two does not answer; shown as it was 0s ago" in next(notes(told))
+    assert next(notes(told)) == "orch: two: no answer within 10 s (last seen 0s ago)"
     document = as_json(told)
     assert [one["name"] for one in document["jobs"]] == ["a", "b"]
     assert [one["state"] for one in document["hosts"]] == ["running", "unreachable"]
@@ -193,3 +193,27 @@ def test_a_host_that_needs_a_person_is_no_silent_one() -> None:
     locked = FakeTransport({"status": refuse})
     assert dispatch(one=locked).kind == "not_authorised"
     assert dispatch(one=locked, two=FakeTransport({"status": silent})).kind == "host"
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("no answer within 10 s", "one: no answer within 10 s"),
+        ("one (me@127.0.0.1) refuses connections", "one (me@127.0.0.1) refuses connections"),
+        ("the host key of one is not known here", "the host key of one is not known here"),
+        ("nobody knows someone-one", "one: nobody knows someone-one"),
+    ],
+)
+def test_a_host_is_named_once(monkeypatch: pytest.MonkeyPatch, error: str, shown: str) -> None:
+    def refuse(_: object) -> None:
+        raise OrchError("host", error)
+
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=FakeTransport({"status": refuse})))
+    with pytest.raises(OrchError) as caught:
+        main.dispatch(["status"])
+    assert caught.value.message == shown
+
+
+def test_watching_says_why_every_host_is_silent_and_what_to_type() -> None:
+    silent_one = HostStatus(Host("one", "ssh"), [], {}, None, "one refuses connections", "orch doctor one", "host")
+    assert list(notes([silent_one])) == ["orch: one refuses connections", "  orch doctor one"]

@@ -49,7 +49,7 @@ def main(args: Arguments) -> int:
         try:
             viewing = again(viewing, note_of_link)
         except KeyboardInterrupt:
-            return left(viewing.job)
+            return left(viewing.job, "attach")
         except OrchError as error:
             if error.kind != "refused":
                 raise

@@ -52,9 +52,9 @@ def outcome(job: JobView, command: str) -> str:
     return f"{label(job)} {job['state']}{how}{hint}"
 
 
-def left(job: JobView) -> int:
-    """Say that only the looking has ended."""
-    note(f"\n{label(job)} runs on; come back: orch logs -f {job['name']}; end it: orch cancel {job['name']}")
+def left(job: JobView, command: str = "logs -f") -> int:
+    """Say that only the looking has ended, and the command that goes on with it."""
+    note(f"\n{label(job)} runs on; come back: orch {command} {job['name']}; end it: orch cancel {job['name']}")
     return INTERRUPTED
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from orch.model import HostStatus
@@ -14,7 +13,8 @@ from orch_agent.model import rfc3339
 
 from . import options
 from .args import Arguments, Command
-from .output import GREEN, RED, age, clean, document, note, say, table
+from .output import GREEN, RED, age, document, note, say, table
+from .status_table import silence
 
 SOON = 1.0  # seconds in which most hosts answer
 
@@ -30,6 +30,8 @@ when it last did.""",
 )
 
 _HEADER = ("NAME", "PROVIDER", "STATE", "MACHINE", "IDLE", "COST/H")
+_WIDEST = ("", "", "unreachable", "128-core/1024GB", "", "")
+"""Room that every column has, whatever is known when the first rows are shown."""
 
 
 def main(args: Arguments) -> int:
@@ -43,19 +45,17 @@ def main(args: Arguments) -> int:
         document({"hosts": [_as_json(told, default) for told in board.told()]})
         return 0
     _show(board, default)
-    for told in board.told():
-        for line in _notes(told):
-            note(line)
+    for line in silence(board.told()):
+        note(line)
     return 0
 
 
 def _show(board: Board, default: str) -> None:
     """Who answers soon is not held up by who does not: they come below."""
-    header, *_ = _lines(board.told(), default)
-    say(header)
+    say(_lines(board.told(), default)[0])
     for patience in (SOON, None):
         places = board.hear(patience)
-        rows = _lines(board.told(), default)[1:]
+        _, *rows = _lines(board.told(), default)
         for place in sorted(places):
             say(rows[place])
         sys.stdout.flush()
@@ -64,7 +64,9 @@ def _show(board: Board, default: str) -> None:
 def _lines(told: Sequence[HostStatus], default: str) -> list[str]:
     marked = default if len(told) > 1 else ""
     rows = [_row(one, marked) for one in told]
-    return table([_HEADER, *rows], [[], *(["", "", RED if one.error else GREEN, "", "", ""] for one in told)])
+    colours = (["", "", RED if one.error else GREEN, "", "", ""] for one in told)
+    header, _, *lines = table([_HEADER, _WIDEST, *rows], [[], [], *colours])
+    return [header, *lines]
 
 
 def _row(told: HostStatus, marked: str) -> list[str]:
@@ -85,13 +87,6 @@ def _machine(told: HostStatus) -> str:
         return "-"
     gigabytes = round(memory / 2**30)
     return f"{cpus}-core/{gigabytes}GB" if gigabytes else f"{cpus}-core/{round(memory / 2**20)}MB"
-
-
-def _notes(told: HostStatus) -> Iterator[str]:
-    if told.error:
-        known = "" if told.as_of is None else f" (last seen {age(time.time() - told.as_of)} ago)"
-        yield clean(f"orch: {told.host.name}{known}: {told.error}")
-        yield from (f"  {clean(line)}" for line in told.hint.splitlines())
 
 
 def _as_json(told: HostStatus, default: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from orch_agent.model import JobRef
 from . import options
 from .args import Arguments, Command, Option
 from .output import document, note, say
-from .status_table import as_json, lines, notes, part
+from .status_table import as_json, lines, notes, part, why
 
 SOON = 1.0  # seconds in which most hosts answer
 
@@ -69,9 +69,10 @@ def _table(board: Board, names: Sequence[str]) -> int:
     late = board.hear()
     told = board.told()
     _say_rows(told, late, header=not early)
-    for text in notes(told, by_name=bool(names)):
-        note(text)
     refusal = _refusal(told, names)
+    if not all(host.error for host in told):
+        for text in notes(told, by_name=bool(names)):
+            note(text)
     if refusal:
         raise refusal
     return 0
@@ -92,7 +93,7 @@ def _refusal(told: Sequence[HostStatus], names: Sequence[str]) -> OrchError | No
         hints = "\n".join(dict.fromkeys(host.hint for host in told if host.hint))
         hint = hints or ("the jobs run on; ask again: orch status" if any(host.jobs for host in told) else "")
         kind = "not_authorised" if {host.kind for host in told} == {"not_authorised"} else "host"
-        return OrchError(kind, "; ".join(f"{host.host.name}: {host.error}" for host in told), hint)
+        return OrchError(kind, "; ".join(map(why, told)), hint)
     jobs = [job for host in told for job in host.jobs]
     missing = [name for name in names if not any(is_meant(job, JobRef.parse(name)) for job in jobs)]
     if missing and not any(host.error for host in told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -69,13 +70,23 @@ def _age(host: HostStatus) -> str:
 def notes(told: Sequence[HostStatus], by_name: bool = False) -> Iterator[str]:
     """What a person should know besides: what waits, who is silent, what to do where nothing is (and nothing named)."""
     yield from waiting(told)
-    silent = [host for host in told if host.error]
-    if len(silent) < len(told):
-        for host in silent:
-            shown = f"; shown as it was {_age(host)} ago" if host.as_of is not None else ""
-            yield clean(f"orch: {host.host.name} does not answer{shown}: {host.error}")
-    if not by_name and not silent and not any(host.jobs for host in told):
+    yield from silence(told)
+    if not by_name and not any(host.error or host.jobs for host in told):
         yield 'no jobs in the last 24 hours; start one: orch run NAME "COMMAND"; older ones: orch status --all'
+
+
+def silence(told: Sequence[HostStatus]) -> Iterator[str]:
+    """Why each silent host is silent, and what to type next."""
+    for host in (host for host in told if host.error):
+        known = "" if host.as_of is None else f" (last seen {_age(host)} ago)"
+        yield clean(f"orch: {why(host)}{known}")
+        yield from (f"  {clean(line)}" for line in host.hint.splitlines())
+
+
+def why(host: HostStatus) -> str:
+    """What is wrong with a host, its name told once."""
+    error, name = host.error or "", host.host.name
+    return error if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", error) else f"{name}: {error}"
 
 
 def waiting(told: Sequence[HostStatus]) -> Iterator[str]:

@@ -33,10 +33,10 @@ def attach(hosts: Hosts, ref: str, host: str | None = None) -> Viewing:
 
 
 def again(viewing: Viewing, tell: Tell) -> Viewing:
-    """The same once more after its link was lost, as soon as there is one."""
+    """The same once more after its link was lost, which the person was told, as soon as there is one."""
     ref = label(viewing.job)
     lost = LinkLost(f"the connection to {viewing.remote.host.name} broke")
-    return Patience(viewing.remote.host.name, tell).again(partial(view, viewing.remote, ref), lost)
+    return Patience(viewing.remote.host.name, tell, told=True).again(partial(view, viewing.remote, ref), lost)
 
 
 def view(remote: Remote, ref: str) -> Viewing:

@@ -26,15 +26,25 @@ def unheard(_: str) -> None:
 
 
 class Patience:
-    """One conversation with ``host`` that goes on after cuts. ``until``: of the monotonic clock, then no more."""
+    """One conversation with ``host`` that goes on after cuts. ``until``: of the monotonic clock, then no more.
 
-    def __init__(self, host: str, tell: Tell = unheard, tries: int | None = None, until: float | None = None) -> None:
+    ``told``: the person knows already that the link is lost.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        tell: Tell = unheard,
+        tries: int | None = None,
+        until: float | None = None,
+        told: bool = False,
+    ) -> None:
         self._host = host
         self._tell = tell
         self._tries = tries
         self._until = until
         self._failures = 0
-        self._told = False
+        self._told = told
         self._back_at = 0.0
 
     def go(self, attempt: Callable[[], T], surely: bool = False) -> T:
@@ -72,5 +82,5 @@ class Patience:
         self._failures += 1
         if self._failures == 2 and not self._told:
             self._told = True
-            self._tell(f"the link to {self._host} is lost ({error.message}); trying until it is back")
+            self._tell(f"the link to {self._host} is lost, trying until it is back: {error.message}")
         time.sleep(pause if self._until is None else max(0.0, min(pause, self._until - time.monotonic())))
