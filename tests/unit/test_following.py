@@ -15,6 +15,7 @@ import pytest
 from orch.cli import following, main, watch
 from orch.errors import OrchError
 from orch.model import Host, HostStatus
+from orch.ops import cache
 from orch.ops import hosts as ops_hosts
 from orch.ops.logs import Log
 
@@ -66,6 +67,7 @@ def host(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host1]:
 def test_run_prints_one_line(host: Host1, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.dispatch(["run", "train", "CMD"]) == 0
     assert capsys.readouterr().out == "train.1 submitted to local; follow it: orch logs -f train\n"
+    assert cache.names() == ["train"], "a silent host's jobs are shown from there"
     assert host.spec == {"name": "train", "command": "CMD", "cwd": os.getcwd()}
 
 

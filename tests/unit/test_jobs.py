@@ -20,6 +20,7 @@ from orch_agent.model import JobSpec, Refusal
 
 from .fakes import FakeTransport, hosts, job, remote, silent
 
+pytestmark = pytest.mark.usefixtures("home")
 SPEC = JobSpec("train", "true")
 
 

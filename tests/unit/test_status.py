@@ -11,7 +11,7 @@ from orch import paths
 from orch.cli import main
 from orch.cli.status_table import as_json, lines, notes
 from orch.errors import OrchError
-from orch.model import Host, HostStatus
+from orch.model import Host, HostStatus, label
 from orch.ops import cache
 from orch.ops import hosts as ops_hosts
 from orch.ops.status import status
@@ -217,3 +217,19 @@ def test_a_host_is_named_once(monkeypatch: pytest.MonkeyPatch, error: str, shown
 def test_watching_says_why_every_host_is_silent_and_what_to_type() -> None:
     silent_one = HostStatus(Host("one", "ssh"), [], {}, None, "one refuses connections", "orch doctor one", "host")
     assert list(notes([silent_one])) == ["orch: one refuses connections", "  orch doctor one"]
+
+
+def test_what_was_submitted_since_is_shown_too() -> None:
+    status(hosts(one=well(job("a"), job("b", 1), job("c", 1, "FAILED"))))
+    seen = cache.load(Host("one", "fake"))
+    for new in (job("b", 2), job("c", 2), job("d"), job("d")):
+        cache.add(Host("one", "fake"), new)
+    told = status(hosts(one=FakeTransport({"status": silent})))[0]
+    assert [label(one) for one in told.jobs] == ["a.1", "c.1", "b.2", "c.2", "d.1"]
+    assert seen and told.as_of == seen.as_of
+
+
+def test_a_submission_sent_again_puts_no_later_run_aside() -> None:
+    for new in (job("a", 2), job("a", 1, "FAILED")):
+        cache.add(Host("one", "fake"), new)
+    assert cache.names() == ["a"] and len(status(hosts(one=FakeTransport({"status": silent})))[0].jobs) == 2

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 from orch import paths
-from orch.model import Host, HostStatus
-from orch_agent.model import JobView
+from orch.model import Host, HostStatus, is_live, is_meant
+from orch_agent.model import JobRef, JobView
 
 _NEEDED = {"name": str, "run": int, "state": str}
 _SHOWN = {"started_at": str, "ended_at": str, "mem_bytes": int, "mem_peak_bytes": int}
@@ -26,6 +27,21 @@ def save(told: HostStatus) -> None:
         os.replace(aside, target)
     except OSError:
         _forget(aside)
+
+
+def add(host: Host, job: JobView) -> None:
+    """Remember a job that ``host`` has just taken. The rest stays as old as it was.
+
+    An earlier run of its name that was live is so no more; how it ended is not known here.
+    """
+    kept = load(host) or HostStatus(host, [], {}, time.time())
+    save(kept._replace(jobs=[*(one for one in kept.jobs if not _gives_way(one, job)), job]))
+
+
+def _gives_way(one: JobView, to: JobView) -> bool:
+    if not is_meant(one, JobRef(to["name"], None)):
+        return False
+    return bool(one["run"] == to["run"] or (one["run"] < to["run"] and is_live(one)))
 
 
 def _forget(path: str) -> None:

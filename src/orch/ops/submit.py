@@ -11,6 +11,7 @@ from orch.transport import LinkDown, LinkLost
 from orch_agent import wire
 from orch_agent.model import JobSpec, JobView, check_name, check_spec
 
+from . import cache
 from .cancel import GRACE
 from .patience import PAUSES, Patience, Tell, unheard
 
@@ -58,6 +59,7 @@ def _submit(remote: Remote, request: Mapping[str, object], tell: Tell) -> Submit
         if not asked:
             raise
         raise LinkLost(f"{error.message}; whether it was submitted is not known", unsure(request["id"])) from None
+    cache.add(remote.host, answer["job"])
     return Submitted(answer["job"], answer["created"])
 
 
