@@ -13,7 +13,6 @@ A transport promises:
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple, Protocol
@@ -21,6 +20,9 @@ from typing import IO, NamedTuple, Protocol
 from .errors import OrchError
 
 LOST = 255  # what ssh ends with when its link is gone; no script of ours does
+
+
+_REMEMBERED = 4096  # bytes of what start-up files print as errors
 
 
 class LinkDown(OrchError):
@@ -111,6 +113,8 @@ def run_process(
     argv: Sequence[str], stdin: bytes, timeout: float | None = None, env: Mapping[str, str] | None = None
 ) -> Completed:
     """Run a program to its end, out of the reach of our terminal's signals."""
+    import subprocess
+
     try:
         done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, start_new_session=True, env=env)
     except subprocess.TimeoutExpired:
@@ -118,19 +122,15 @@ def run_process(
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
-class ProcessStream:
-    """A child process as a stream."""
+class PipeStream:
+    """Our ends of three pipes, unbuffered, as a stream that somebody else ends."""
 
     CHUNK = 1 << 16  # a pipe holds no more
 
-    def __init__(self, argv: Sequence[str], stdin: bytes, env: Mapping[str, str] | None = None) -> None:
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env=env, bufsize=0
-        )
-        self._in, self._out, self._err = map(_opened, (self._process.stdin, self._process.stdout, self._process.stderr))
+    def __init__(self, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        self._in, self._out, self._err = stdin, stdout, stderr
         self._ahead = b""
-        self.send(stdin)
+        self._said = b""  # the end of what came out of stderr
 
     def readline(self) -> bytes:
         """The next line."""
@@ -152,9 +152,16 @@ class ProcessStream:
         """
         import select
 
+        ends = [self.fileno(), self._err.fileno()]
         while mark not in self._ahead:
-            if not select.select([self.fileno()], [], [], patience)[0]:
+            ready = select.select(ends, [], [], patience)[0]
+            if not ready:
                 raise LinkLost(f"no answer within {patience:.2g} s")
+            if ready[0] != self.fileno():
+                said = os.read(ready[0], self.CHUNK)
+                self._said = (self._said + said)[-_REMEMBERED:]
+                ends = ends if said else ends[:1]
+                continue
             chunk = os.read(self.fileno(), self.CHUNK)
             self._ahead += chunk
             if not chunk or len(self._ahead) > most:
@@ -176,14 +183,33 @@ class ProcessStream:
         """The descriptor of its standard output."""
         return self._out.fileno()
 
-    def finish(self) -> Completed:
-        """Its end; a second call gives the status again."""
+
+class ProcessStream(PipeStream):
+    """A child process as a stream."""
+
+    def __init__(self, argv: Sequence[str], stdin: bytes, env: Mapping[str, str] | None = None) -> None:
+        import subprocess
+
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env=env, bufsize=0
+        )
+        super().__init__(*map(_opened, (self._process.stdin, self._process.stdout, self._process.stderr)))
+        self.send(stdin)
+
+    def finish(self, timeout: float | None = None) -> Completed:
+        """Its end, which must come within ``timeout`` seconds; a second call gives the status again."""
+        import subprocess
+
         ahead, self._ahead = self._ahead, b""
         try:
-            out, err = self._process.communicate()
+            out, err = self._process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            ProcessStream.kill(self)
+            raise LinkLost(f"no answer within {timeout:.2g} s") from None
         except ValueError:  # already finished
             out, err = b"", b""
-        return Completed(self._process.wait(), ahead + out, err)
+        return Completed(self._process.wait(), ahead + out, self._said + err)
 
     def kill(self) -> None:
         """End it now, whatever it does."""

@@ -13,15 +13,16 @@ from typing import TypeVar
 
 from orch.errors import OrchError
 from orch.model import Host
-from orch.transport import LOST, Completed, LinkDown, LinkLost, ProcessStream, Stream, run_process
+from orch.transport import LOST, Completed, LinkDown, LinkLost, Stream
 
 from .connection import Connection, ConnectionFailed, Session
-from .trouble import Failure, explain
+from .mux import MuxStream
 
 T = TypeVar("T")
 BEGIN = b"\n=orch=\n"
 """Said by the host before anything of ours: what comes earlier was printed by a start-up file."""
 START = 30.0  # seconds that the host's shell may take to begin
+_MOST_CROWDED = 10  # lanes that have no room; on a server that allows no session at all, none ever has
 _CROWDED = b"refused by peer"  # ssh's word for a connection with as many sessions as the server allows
 _PLAIN = re.compile(r"[A-Za-z0-9_=/.:@%+,-]+")
 
@@ -43,32 +44,28 @@ class SshTransport:
         until = None if timeout is None else time.monotonic() + timeout
 
         def attempt(session: Session) -> Completed:
-            left = None if until is None else max(0.1, until - time.monotonic())
-            try:
-                done = run_process(self.words(session, script), stdin, left)
-            finally:
-                session.release()
-            before, begun, out = done.out.partition(BEGIN)
-            if begun and done.status != LOST:
-                return done._replace(out=out)
-            raise _Unfinished(done._replace(out=before), bool(begun))
+            done = self._begun(session, script, stdin, until).finish(_left(until))
+            if done.status == LOST:
+                raise _Unfinished(done)
+            return done
 
         return self._through_a_lane(attempt, until)
 
     def open(self, script: str, stdin: bytes, timeout: float | None = None) -> Stream:
         """Start ``script``; comes back when it has begun."""
+        until = None if timeout is None else time.monotonic() + timeout
+        return self._through_a_lane(lambda session: self._begun(session, script, stdin, until), until)
 
-        def attempt(session: Session) -> Stream:
-            stream = _Stream(session, self.words(session, script), stdin)
-            try:
-                if stream.skip_past(BEGIN, timeout or START):
-                    return stream
-            except LinkLost:
-                stream.kill()
-                raise
-            raise _Unfinished(stream.finish(), False)
-
-        return self._through_a_lane(attempt, None if timeout is None else time.monotonic() + timeout)
+    def _begun(self, session: Session, script: str, stdin: bytes, until: float | None) -> _Stream:
+        """``script`` in this session, which has begun: what its shell's start-up files print is behind us."""
+        stream = _Stream(session, self.command(script), stdin)
+        try:
+            if stream.skip_past(BEGIN, min(START, _left(until) or START)):
+                return stream
+        except LinkLost:
+            stream.kill()
+            raise
+        raise _Unfinished(stream.finish(_left(until)))
 
     def on_terminal(self, argv: Sequence[str]) -> list[str]:
         """An ssh in front of this terminal; its place in the lane is kept until the next one is asked for."""
@@ -91,26 +88,31 @@ class SshTransport:
         return session
 
     def words(self, session: Session, script: str) -> list[str]:
-        """The command line that runs ``script`` in this session; it says ``BEGIN`` first."""
+        """The command line of an ssh that runs ``script`` in this session."""
+        return [*session.words("-T"), self.host.name, self.command(script)]
+
+    def command(self, script: str) -> str:
+        """What the host's login shell is told: to run ``script``, which says ``BEGIN`` first."""
         assert not set(script) & set("'\\\n!")  # any login shell hands it on as it is
         said = BEGIN.decode().strip()
-        return [*session.words("-T"), self.host.name, f"exec sh -c 'echo; echo {said}; {self._home}{script}'"]
+        return f"exec sh -c 'echo; echo {said}; {self._home}{script}'"
 
     def _through_a_lane(self, attempt: Callable[[Session], T], until: float | None = None) -> T:
         """What ``attempt`` brings back, on a lane that is not crowded; one that turns out to be dead is made anew."""
         crowded: list[str] = []
-        remade = False
+        remade: set[str] = set()
         while True:
             session = self._take(until, crowded)
             try:
                 return attempt(session)
             except _Unfinished as failure:
-                if failure.is_crowded:
+                if failure.is_crowded and len(crowded) < _MOST_CROWDED:
                     crowded.append(session.socket)
-                elif failure.is_lost and not remade and self._remake(session, until):
-                    remade = True
+                elif failure.is_lost and not failure.is_crowded and session.socket not in remade:
+                    self._remake(session, until)
+                    remade.add(session.socket)
                 else:
-                    raise self._error(failure, remade) from None
+                    raise self._error(failure) from None
 
     def _take(self, until: float | None, crowded: Sequence[str], asks: bool = False) -> Session:
         try:
@@ -123,24 +125,26 @@ class SshTransport:
         says = f"no connection to {self.host.name} ({self.connection.address}), as ssh says above"
         return LinkDown(says, f"orch doctor {self.host.name}")
 
-    def _remake(self, session: Session, until: float | None) -> bool:
-        """Whether the lane was dead and now is not. What went through it before may have arrived, or not."""
+    def _remake(self, session: Session, until: float | None) -> None:
+        """Make the lane anew if it is dead. What went through it before may have arrived, or not."""
         try:
-            return self.connection.connect(session.socket, until)
+            self.connection.connect(session.socket, until)
         except ConnectionFailed as failure:
             error = self.explained(failure)
             raise (LinkLost(error.message, error.hint) if isinstance(error, LinkDown) else error) from None
 
     def explained(self, failure: ConnectionFailed) -> OrchError:
         """What it means that there is no connection."""
+        from .trouble import Failure, explain
+
         return explain(Failure(self.host, self.connection.address, self.connection.options, failure.said))
 
-    def _error(self, failure: _Unfinished, remade: bool) -> OrchError:
+    def _error(self, failure: _Unfinished) -> OrchError:
         name = self.host.name
-        if failure.is_lost and remade:
+        if failure.is_crowded:
+            return OrchError("host", f"{name} allows no session on its connections", f"orch doctor {name}")
+        if failure.is_lost:
             return LinkLost(f"the connection to {name} broke, twice", f"orch doctor {name}")
-        if failure.begun:
-            return OrchError("host", f"what worked for us on {name} was killed", f"orch doctor {name}")
         said = (failure.done.out + b"\n" + failure.done.err).decode(errors="replace").strip().splitlines()
         quoted = f": {said[-1][:300]}" if said else ""
         return OrchError(
@@ -150,13 +154,16 @@ class SshTransport:
         )
 
 
-class _Unfinished(Exception):
-    """An ssh that ended before its script did; ``begun``: the script had begun."""
+def _left(until: float | None) -> float | None:
+    return None if until is None else max(0.1, until - time.monotonic())
 
-    def __init__(self, done: Completed, begun: bool) -> None:
+
+class _Unfinished(Exception):
+    """A session that ended before its script did, or before that began."""
+
+    def __init__(self, done: Completed) -> None:
         super().__init__()
         self.done = done
-        self.begun = begun
 
     @property
     def is_lost(self) -> bool:
@@ -164,21 +171,15 @@ class _Unfinished(Exception):
 
     @property
     def is_crowded(self) -> bool:
-        return not self.begun and _CROWDED in self.done.err
+        return self.is_lost and _CROWDED in self.done.err
 
 
-class _Stream(ProcessStream):
-    """An ssh that gives back its place in the lane at its end."""
+class _Stream(MuxStream):
+    """A session that gives back its place in the lane at its end."""
 
-    def __init__(self, session: Session, argv: Sequence[str], stdin: bytes) -> None:
+    def __init__(self, session: Session, command: str, stdin: bytes) -> None:
         self._session = session
-        super().__init__(argv, stdin)
-
-    def finish(self) -> Completed:
-        try:
-            return super().finish()
-        finally:
-            self._session.release()
+        super().__init__(session.socket, command, stdin)
 
     def kill(self) -> None:
         super().kill()

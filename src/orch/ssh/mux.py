@@ -1,0 +1,147 @@
+"""A session in a lane, asked of the ssh that holds the lane, through its control socket.
+
+The program ssh would ask for it in the same words (OpenSSH's PROTOCOL.mux, version 4), and take 10 ms to begin.
+
+Invariants
+- When the control socket is closed, or this process dies, the session is closed, and its standard input ends.
+- The end is that of the program ssh: the script's own status, or ``LOST`` where none came. What ssh has against a
+  session is in ``err``. Where no ssh listens, the session has ended before it began.
+"""
+
+from __future__ import annotations
+
+import _socket  # without what the module socket adds, which takes longer to import than all of this takes
+import os
+import select
+import sys
+import time
+
+from orch.transport import LOST, Completed, LinkLost, PipeStream
+
+_HELLO, _NEW_SESSION = 1, 0x10000002
+_DENIED, _FAILURE, _EXIT_MESSAGE = 0x80000002, 0x80000003, 0x80000004
+_VERSION = 4
+_NO_ESCAPE = 0xFFFFFFFF
+_LISTENS = 5.0  # seconds that the ssh here may take to say that it listens
+
+
+class MuxStream(PipeStream):
+    """``command``, run by the login shell of the host that the ssh at ``path`` is connected to."""
+
+    def __init__(self, path: str, command: str, stdin: bytes) -> None:
+        (in_there, in_here), (out_here, out_there), (err_here, err_there) = (os.pipe() for _ in range(3))
+        super().__init__(open(in_here, "wb", 0), open(out_here, "rb", 0), open(err_here, "rb", 0))
+        self._control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        self._status: int | None = None
+        given = in_there, out_there, err_there
+        try:
+            self._ask(path, command, given)
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            for fd in given:
+                os.close(fd)
+        self.send(stdin)
+
+    def _ask(self, path: str, command: str, given: tuple[int, ...]) -> None:
+        flags = 4 * _number(0)  # no terminal, no X11, no agent, no subsystem
+        options = _text(b"") + flags + _number(_NO_ESCAPE) + _text(b"")
+        try:
+            self._control.settimeout(_LISTENS)
+            self._control.connect(path)
+            self._control.sendall(_text(_number(_HELLO) + _number(_VERSION)))
+            self._message()
+            request = _number(_NEW_SESSION) + _number(0) + options + _text(os.fsencode(command))
+            self._control.sendall(_text(request))
+            for fd in given:
+                passed = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))
+                self._control.sendmsg([b"\0"], [passed])
+        except TimeoutError:
+            raise LinkLost(f"no answer within {_LISTENS:.2g} s") from None
+        except OSError:
+            pass  # nobody listens: the pipes end here, and no status will come
+
+    def finish(self, timeout: float | None = None) -> Completed:
+        """Its end, which must come within ``timeout`` seconds; a second call gives the status again."""
+        if self._status is not None:
+            return Completed(self._status, b"", b"")
+        self._status = LOST  # unless more is known
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            self._in.close()
+            out, err = self._rest(until)
+            self._status, said = self._last_words(until)
+        except TimeoutError:
+            raise LinkLost(f"no answer within {timeout:.2g} s") from None
+        finally:
+            self.kill()
+        ahead, self._ahead = self._ahead, b""
+        return Completed(self._status, ahead + out, self._said + err + said)
+
+    def kill(self) -> None:
+        """Close the session, whatever it does."""
+        for end in (self._in, self._out, self._err, self._control):
+            end.close()
+
+    def _rest(self, until: float | None) -> tuple[bytes, bytes]:
+        """All that comes until both pipes end."""
+        out, err = self._out.fileno(), self._err.fileno()
+        came: dict[int, list[bytes]] = {out: [], err: []}
+        poll = select.poll()
+        for fd in came:
+            poll.register(fd, select.POLLIN)
+        left = len(came)
+        while left:
+            ready = poll.poll(None if until is None else _left(until) * 1000)
+            if not ready:
+                raise TimeoutError
+            for fd, _ in ready:
+                chunk = os.read(fd, self.CHUNK)
+                came[fd].append(chunk)
+                if not chunk:
+                    poll.unregister(fd)
+                    left -= 1
+        return b"".join(came[out]), b"".join(came[err])
+
+    def _last_words(self, until: float | None) -> tuple[int, bytes]:
+        """The status, and what ssh said, when it has closed the session."""
+        status, said = LOST, b""
+        self._control.settimeout(None if until is None else max(0.01, _left(until)))
+        while message := self._message():
+            kind = int.from_bytes(message[:4], "big")
+            if kind == _EXIT_MESSAGE:
+                status = int.from_bytes(message[8:12], "big")
+            elif kind in (_DENIED, _FAILURE):
+                said = message[12:]
+        return status, said
+
+    def _message(self) -> bytes:
+        """The next one; nothing at the end."""
+        return self._exactly(int.from_bytes(self._exactly(4), "big"))
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            try:
+                chunk = self._control.recv(count - len(data))
+            except TimeoutError:
+                raise
+            except OSError:
+                chunk = b""
+            if not chunk:
+                return b""
+            data += chunk
+        return data
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(4, "big")
+
+
+def _text(data: bytes) -> bytes:
+    return _number(len(data)) + data
+
+
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())
