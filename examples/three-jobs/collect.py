@@ -23,8 +23,13 @@ RESULTS = Path(__file__).parent / "results"
 
 def shipped_texts() -> list[str]:
     """Paths, relative to the library, of every text the server offers."""
-    texts = [p for kind in ("*.py", "*.txt", "*LICENSE*") for p in LIBRARY.rglob(kind) if p.is_file()]
+    texts = [p for kind in ("*.py", "*.txt", "*LICENSE*") for p in LIBRARY.rglob(kind) if is_shipped(p)]
     return sorted({str(p.relative_to(LIBRARY)) for p in texts if "site-packages" not in p.parts})
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether it is a file of the library itself; Debian's has links that lead out of it, into /etc."""
+    return path.resolve().is_relative_to(LIBRARY.resolve()) and path.is_file()
 
 
 class Site(BaseHTTPRequestHandler):
@@ -36,7 +41,7 @@ class Site(BaseHTTPRequestHandler):
         if not path:
             links = "".join(f'<li><a href="/{quote(p)}">{html.escape(p)}</a></li>' for p in shipped_texts())
             self.reply(200, f"<ul>{links}</ul>".encode(), "text/html")
-        elif (LIBRARY / path).resolve().is_relative_to(LIBRARY.resolve()) and (LIBRARY / path).is_file():
+        elif is_shipped(LIBRARY / path):
             self.reply(200, (LIBRARY / path).read_bytes(), "text/plain")
         else:
             self.reply(404, b"no such page", "text/plain")
