@@ -152,7 +152,10 @@ class Remote:
             return OrchError("host", f"the agent on {self.host.name} failed and does not say why")
         hint = str(error.get("hint") or "").replace("ORCH_HOME=DIR", self.transport.home_setting)
         typed = self.typed(hint) if error.get("there") else hint
-        return OrchError(str(error.get("kind") or "host"), error["message"], typed)
+        message = error["message"]
+        if not self.transport.here:
+            message = message.replace("this host", self.host.name)
+        return OrchError(str(error.get("kind") or "host"), message, typed)
 
     def typed(self, command: str) -> str:
         """A command for a shell on the host, as it is typed on this machine."""

@@ -206,6 +206,12 @@ class Ledger:
         """The highest run of ``name``, 0 where there is none."""
         return int(self._db.execute("SELECT coalesce(max(run), 0) FROM jobs WHERE name = ?", [name]).fetchone()[0])
 
+    def names(self) -> list[str]:
+        """Every job's name, the latest first."""
+        return [
+            row[0] for row in self._db.execute("SELECT name FROM jobs GROUP BY name ORDER BY max(submitted_at) DESC")
+        ]
+
     # Writing
 
     def insert(self, job_id: str, run: int, spec: JobSpec, submitted_at: float) -> Record:

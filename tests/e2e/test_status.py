@@ -59,7 +59,8 @@ def test_names_choose(orch: Orch) -> None:
     assert [job["run"] for job in orch("status", "a.1", "--json").json["jobs"]] == [1]
     done = orch("status", "a", "nobody")
     assert done.status == 1
-    assert "there is no job called nobody on this host" in done.err
+    assert "there is no job called nobody on this host" in done.err and "did you mean" not in done.err
+    assert "\n  did you mean b?\n  orch status --all" in orch("show", "bb").err
 
 
 def test_the_last_day_and_all(orch: Orch) -> None:

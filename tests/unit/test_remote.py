@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orch.errors import OrchError
@@ -153,3 +155,13 @@ def test_a_host_without_a_python_gets_the_command_that_installs_one(said: bytes,
     assert caught.value.kind == "host"
     assert message in caught.value.message
     assert caught.value.hint.endswith(hint)
+
+
+def test_this_host_has_a_name_where_it_is_another() -> None:
+    def lacking(_: Any) -> Any:
+        raise OrchError("not_found", "there is no job called a on this host", "orch status --all")
+
+    host = FakeTransport({"show": lacking})
+    for host.here, place in ((True, "this host"), (False, "box")):
+        with pytest.raises(OrchError, match=f"called a on {place}$"):
+            remote(host).call("show", {})

@@ -162,7 +162,7 @@ def test_upper_and_lower_case_are_one_name(
     if shown:
         assert main.dispatch(["status", name]) == 0
     else:
-        with pytest.raises(OrchError, match=f"there is no job called {name} on this host"):
+        with pytest.raises(OrchError, match=f"there is no job called {name} on one"):
             main.dispatch(["status", name])
 
 
@@ -170,7 +170,7 @@ def test_in_json_there_is_a_document_or_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=well()))
-    with pytest.raises(OrchError, match="there is no job called nosuch on this host"):
+    with pytest.raises(OrchError, match="there is no job called nosuch on one"):
         main.dispatch(["status", "nosuch", "--json"])
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=well(job("a"))))
@@ -233,3 +233,11 @@ def test_a_submission_sent_again_puts_no_later_run_aside() -> None:
     for new in (job("a", 2), job("a", 1, "FAILED")):
         cache.add(Host("one", "fake"), new)
     assert cache.names() == ["a"] and len(status(hosts(one=FakeTransport({"status": silent})))[0].jobs) == 2
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    status(hosts(one=well(job("hello"))))
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=well()))
+    with pytest.raises(OrchError) as caught:
+        main.dispatch(["status", "heloo.1"])
+    assert caught.value.hint == "did you mean hello?\norch status --all"

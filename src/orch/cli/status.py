@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from orch.errors import REFUSED, OrchError
-from orch.model import HostStatus, is_meant
+from orch.model import Host, HostStatus, is_meant
 from orch.ops import hosts
 from orch.ops.status import Board
 from orch_agent.model import JobRef
@@ -97,6 +97,11 @@ def _refusal(told: Sequence[HostStatus], names: Sequence[str]) -> OrchError | No
     jobs = [job for host in told for job in host.jobs]
     missing = [name for name in names if not any(is_meant(job, JobRef.parse(name)) for job in jobs)]
     if missing and not any(host.error for host in told):
-        place = "this host" if len(told) == 1 else "any host"
-        return OrchError("not_found", f"there is no job called {', '.join(missing)} on {place}", "orch status --all")
+        return hosts.no_job(missing, _place([host.host for host in told]))
     return None
+
+
+def _place(asked: Sequence[Host]) -> str:
+    if len(asked) > 1:
+        return "any host"
+    return "this host" if asked[0].provider == "local" else asked[0].name

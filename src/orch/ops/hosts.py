@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from orch import config
-from orch.errors import OrchError
+from orch.errors import OrchError, nearest
 from orch.model import Host, is_meant
 from orch.providers import provider_of
 from orch.remote import Answer, Remote
@@ -136,7 +136,14 @@ def _owner(ref: str, said: Sequence[tuple[Remote, _Said]]) -> Remote:
         raise _unreachable(ref, perhaps[0], silent[perhaps[0]])
     if silent:
         raise _nowhere(ref, silent)
-    raise OrchError("not_found", f"there is no job called {ref} on any host", "orch status --all")
+    raise no_job([ref], "any host")
+
+
+def no_job(refs: Sequence[str], place: str) -> OrchError:
+    """Nobody has them; one may be a misspelling of another that this laptop has seen."""
+    near = nearest(JobRef.parse(refs[0]).name, cache.names())
+    hint = f"did you mean {near}?\norch status --all" if near else "orch status --all"
+    return OrchError("not_found", f"there is no job called {', '.join(refs)} on {place}", hint)
 
 
 def _nowhere(ref: str, silent: Mapping[str, Exception]) -> Exception:

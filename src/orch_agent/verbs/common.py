@@ -59,7 +59,14 @@ def find(ledger: Ledger, ref: str) -> Record:
             "there is no run %s: %s has runs 1 to %d" % (ref, wanted.name, last),
             "orch show %s" % wanted.name,
         )
-    raise Refusal("not_found", "there is no job called %s on this host" % wanted.name, "orch status --all")
+    hint = "\n".join([*_guess(wanted.name, ledger), "orch status --all"])
+    raise Refusal("not_found", "there is no job called %s on this host" % wanted.name, hint)
+
+
+def _guess(name: str, ledger: Ledger) -> list[str]:
+    import difflib
+
+    return ["did you mean %s?" % near for near in difflib.get_close_matches(name, ledger.names(), n=1)]
 
 
 def view(ledger: Ledger, record: Record) -> JobView:
