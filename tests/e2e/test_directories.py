@@ -49,7 +49,7 @@ def test_a_repositorys_own_jobs(mine: Laptop, tmp_path: Path) -> None:
     assert where(mine, "--cwd", "work/deep", cwd=mine.home / "work") == "/home/me/work/deep"
     (tmp_path / "orch.toml").write_text('[jobs.pwd]\ncommand = "pwd"\n')
     done = mine("run", "pwd", cwd=tmp_path)
-    assert done.status == 1 and f"there is no directory '{tmp_path}' on this host" in done.err
+    assert done.status == 1 and f"there is no directory '{tmp_path}' on box" in done.err
 
 
 def test_a_missing_directory_is_made_as_the_hint_says(mine: Laptop) -> None:
