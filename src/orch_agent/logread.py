@@ -68,9 +68,9 @@ class Client:
     def __init__(self) -> None:
         self._said = b""
 
-    def is_gone(self) -> bool:
-        """Whether it has closed; waits a moment for news."""
-        if select.select([0], [], [], _POLL)[0]:
+    def is_gone(self, patience: float = _POLL) -> bool:
+        """Whether it has closed; waits ``patience`` seconds for news."""
+        if select.select([0], [], [], patience)[0]:
             data = os.read(0, 4096)
             self._said += data
             return not data
@@ -97,7 +97,7 @@ def whole_lines(fd: int, end: int) -> int:
     return 0
 
 
-def follow(fd: int, offset: int, ended: Callable[[], bool], gone: Callable[[], bool]) -> Iterator[bytes]:
+def follow(fd: int, offset: int, ended: Callable[[], bool], client: Client) -> Iterator[bytes]:
     """Blocks from ``offset`` until the job has ended and all is read, or the client is gone."""
     last_look = 0.0
     while True:
@@ -105,6 +105,8 @@ def follow(fd: int, offset: int, ended: Callable[[], bool], gone: Callable[[], b
         if data:
             offset += len(data)
             yield data
+            if client.is_gone(0):  # a job that never pauses would keep us for ever
+                return
             continue
         if os.fstat(fd).st_size < offset:
             offset = 0  # somebody emptied the log
@@ -115,7 +117,7 @@ def follow(fd: int, offset: int, ended: Callable[[], bool], gone: Callable[[], b
                 # It may have written between our read and its end.
                 yield from read(fd, offset, os.fstat(fd).st_size)
                 return
-        if gone():
+        if client.is_gone():
             return
 
 

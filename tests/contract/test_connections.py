@@ -62,6 +62,7 @@ def test_a_warm_command_is_one_session(machines: Callable[..., Machine], laptop:
         ["wait", "second"],
         ["logs", "second"],
         ["logs", "second", "--follow"],
+        ["logs", "second", "--new", "me"],
         ["show", "second"],
         ["send", "first", "hello"],
         ["run", "third", "echo done", "--id", "third"],

@@ -29,14 +29,15 @@ def stream(request: Request, out: BinaryIO) -> None:
         offset = min(_start(request, record, fd, size), size)
         blocks = logread.read(fd, offset, size)
         if request.get("follow"):
-            blocks = logread.follow(fd, offset, observe.Watch(ledger, record).has_ended, client.is_gone)
+            blocks = logread.follow(fd, offset, observe.Watch(ledger, record).has_ended, client)
         if request.get("grep") is not None:
             pattern = logread.compile_pattern(text(request, "grep"))
             blocks = logread.matching(blocks, pattern, count(request, "skip_lines") or 0)
         header = {"job": present.job_view(record, state), "offset": offset, "size": size, "tty": record.spec.tty}
         _send(wire.encode(header), blocks, out)
     if request.get("reader") is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # the client sees the end of the bytes
+        for descriptor in (out.fileno(), 2):  # the client sees the end of the bytes; over ssh both have to end for that
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         _remember(record, text(request, "reader"), client.last_line())
 
 
