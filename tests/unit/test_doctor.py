@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -257,6 +258,41 @@ def test_one_silent_host_does_not_stop_the_others(run: Run) -> None:
         and two["checks"] == [{"name": "agent", "state": "failed", "says": "no answer within 10 s", "mend": None}]
     )
     assert run(known, "one")[0] == 0
+
+
+def test_hosts_stand_in_the_order_of_the_configuration(run: Run) -> None:
+    second_is_done = threading.Event()
+    one, two = answering(), answering()
+    first, second = one.verbs["examine"], two.verbs["examine"]
+
+    def later(request: Any) -> Any:
+        assert second_is_done.wait(10)
+        return first(request)
+
+    def sooner(request: Any) -> Any:
+        second_is_done.set()
+        return second(request)
+
+    one.verbs["examine"], two.verbs["examine"] = later, sooner
+    lines = run(hosts(one=one, two=two))[1].splitlines()
+    assert lines.index("one") < lines.index("two")
+
+
+def test_a_host_that_takes_long_comes_last(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SOON", 0.2)
+    goes_on = threading.Event()
+    one = answering()
+    examine = one.verbs["examine"]
+
+    def slow(request: Any) -> Any:
+        goes_on.wait(10)
+        return examine(request)
+
+    one.verbs["examine"] = slow
+    shown = doctor.examine(hosts(one=one, two=answering()).all())
+    assert next(shown)[0].host.name == "two"
+    goes_on.set()
+    assert next(shown)[0].host.name == "one"
 
 
 def test_a_warning_is_no_failure(run: Run) -> None:

@@ -83,3 +83,11 @@ def test_in_json(home: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert (one["state"], one["default"], one["idle_seconds"], one["error"]) == ("running", True, 125.0, None)
     assert (two["state"], two["default"], two["as_of"], two["cpus"]) == ("unreachable", False, None, None)
     assert two["error"] == "no answer within 10 s"
+
+
+def test_one_host_by_name(home: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    known = hosts(one=well(), two=well())
+    monkeypatch.setattr(ops_hosts, "load", lambda: known)
+    assert main.dispatch(["hosts", "two"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["NAME", "two"]
+    assert known.transports["one"].asked == []

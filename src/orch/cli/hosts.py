@@ -20,9 +20,9 @@ SOON = 1.0  # seconds in which most hosts answer
 
 COMMAND = Command(
     name="hosts",
-    words="",
+    words="[HOST]",
     options=(options.JSON,),
-    most=0,
+    most=1,
     text="""\
 MACHINE is what jobs may have of it: processors and memory. IDLE is the time since the last job ended, `-` while one
 runs or where there never was one. An asterisk marks the default host. A host that does not answer is shown as it was
@@ -37,7 +37,7 @@ _WIDEST = ("", "", "unreachable", "128-core/1024GB", "", "")
 def main(args: Arguments) -> int:
     """Ask all, and show each; that one is unreachable is an answer too."""
     known = hosts.load()
-    board = Board(known.all())
+    board = Board(known.some(args.words[0] if args.words else None))
     board.ask()
     default = known.config.default_host or ""
     if args["json"]:

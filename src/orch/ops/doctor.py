@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 
 from orch.model import Check
 from orch.providers import provider_of
@@ -14,19 +15,23 @@ from orch.remote import Remote
 from orch_agent.model import Refusal
 
 from . import checks
-from .parallel import as_they_end
+from .parallel import Asked
 
 PATIENCE = 30.0  # seconds for what the agent looks at, a few each
+SOON = 5.0  # seconds in which most hosts have answered
 _ELSEWHERE = {"shell", "clock"}
 """What matters only where there is a way between here and there."""
 
 
 def examine(remotes: Sequence[Remote]) -> Iterator[tuple[Remote, list[Check]]]:
-    """Every host's checks, the fastest host first: a silent one holds up nobody."""
-    for place, found in as_they_end([partial(_examine, remote) for remote in remotes]):
-        if isinstance(found, Exception):
-            raise found
-        yield remotes[place], found
+    """Every host's checks, in the order given but for those that take long: a silent one holds up nobody."""
+    asked = Asked([partial(_examine, remote) for remote in remotes])
+    asked.start()
+    for patience in (SOON, None) if len(remotes) > 1 else (None,):
+        for place, found in sorted(asked.outcomes(patience), key=itemgetter(0)):
+            if isinstance(found, Exception):
+                raise found
+            yield remotes[place], found
 
 
 def _examine(remote: Remote) -> list[Check]:
