@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from orch_agent.ledger import Ledger
 from orch_agent.model import COMPLETED, Ended, JobSpec, Result
 from tests.support.agent import PYTHON, Agent
 from tests.support.cli import Orch
+from tests.support.laptop import Laptop
+from tests.support.machine import Machine
 
 # Runs the client, or with the agent's directory in front a verb of the agent, and tells on standard error
 # which modules it imported, which processes it started and how many bytes it read.
@@ -50,8 +53,9 @@ pytestmark = linux
 class Cost:
     """What one run imported, started and read."""
 
-    def __init__(self, words: list[str], stdin: bytes = b"") -> None:
-        done = subprocess.run(words, input=stdin, capture_output=True, timeout=60, check=True)
+    def __init__(self, words: list[str], stdin: bytes = b"", env: Mapping[str, str] | None = None) -> None:
+        env = {**os.environ, **(env or {})}
+        done = subprocess.run(words, input=stdin, capture_output=True, timeout=60, check=True, env=env)
         told = json.loads(done.stderr.splitlines()[-1])
         self.out: bytes = done.stdout
         self.modules: set[str] = set(told["modules"])
@@ -59,8 +63,8 @@ class Cost:
         self.read: int = told["read"]
 
 
-def client(*words: str) -> Cost:
-    return Cost([sys.executable, "-c", PROGRAM, "orch", *words])
+def client(*words: str, env: Mapping[str, str] | None = None) -> Cost:
+    return Cost([sys.executable, "-c", PROGRAM, "orch", *words], env=env)
 
 
 def verb(agent: Agent, name: str, **request: object) -> Cost:
@@ -94,6 +98,19 @@ def test_status_of_the_client_is_one_process_and_imports_only_itself(orch: Orch,
     }
     rooms = {one for one in cost.modules if one.startswith("orch.ops.")}
     assert rooms <= {f"orch.ops.{name}" for name in ("cache", "hosts", "parallel", "status")}
+
+
+@pytest.mark.parametrize(
+    "words", [("status",), ("run", "second", "true"), ("logs", "first")], ids=lambda words: words[0]
+)
+def test_over_a_connection_that_is_open_nothing_is_started(
+    machine: Machine, laptop: Callable[..., Laptop], words: tuple[str, ...]
+) -> None:
+    mine = laptop(machine)
+    assert mine("run", "first", "true").status == 0
+    cost = client(*words, env=mine.env)
+    assert cost.started == []
+    assert not cost.modules & {"orch.ssh.trouble", "queue", "socket", "subprocess", "tarfile", "threading"}
 
 
 def test_status_of_the_agent_starts_nothing_and_imports_no_other_verb(agent: Agent) -> None:

@@ -52,6 +52,8 @@ class Asked(Generic[T]):
             yield place, outcome
 
     def _start_threads(self) -> None:
+        if not self._waiting:
+            return
         import threading
         from queue import SimpleQueue
 
