@@ -3,7 +3,8 @@
 Invariants
 - What cannot be understood is refused: no key is ever ignored, and every message names the file. Of ``orch.toml``
   this holds for the job that is asked for: a mistake in another one's table is not this one's.
-- A file that is not there is no mistake: without any configuration the one host is ``local``.
+- A file that is not there is no mistake, unless ORCH_CONFIG names it: without any configuration the one host is
+  ``local``.
 - Nothing is imported to read TOML until there is a file to read.
 """
 
@@ -79,6 +80,8 @@ def load() -> Config:
     """The person's configuration."""
     source = paths.config_file()
     table = _read(source)
+    if table is None and os.environ.get("ORCH_CONFIG"):
+        raise ConfigError(f"{source}: no such file, and ORCH_CONFIG names it", "orch init writes it; unset ORCH_CONFIG")
     if table is None:
         return Config()
     check_keys(table, {"default_host": str, "hosts": dict}, source, "")

@@ -77,6 +77,14 @@ def test_orch_config_names_another_file(home: Path, monkeypatch: pytest.MonkeyPa
     assert "unknown key 'oops'" in refused(other).message
 
 
+def test_orch_config_names_a_file_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCH_CONFIG", str(home / "mistyped.toml"))
+    error = refused(home / "mistyped.toml")
+    assert "no such file" in error.message and "unset ORCH_CONFIG" in error.hint
+    monkeypatch.setenv("ORCH_CONFIG", os.devnull)
+    assert list(config.load().hosts) == ["local"]
+
+
 def test_which_host_is_meant(file: Path) -> None:
     file.write_text('[hosts.a]\nprovider = "local"\n[hosts.b]\nprovider = "local"\n')
     known = config.load()

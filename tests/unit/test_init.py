@@ -111,6 +111,13 @@ def test_what_is_no_address(home: Path, address: str) -> None:
     assert status in (1, 2) and "address" in said and not file(home).exists()
 
 
+def test_a_port_is_no_part_of_a_name(home: Path) -> None:
+    status, said = init("--ssh", "me@moon.example:2222")
+    assert status == 2 and "\n  orch init --ssh ssh://me@moon.example:2222\n" in said and not file(home).exists()
+    assert init("--ssh", "ssh://me@moon.example:2222")[0] == 0
+    assert init_on_a_terminal("yes", "fe80::1", "")[0] == 0
+
+
 def test_nobody_there_after_all(home: Path) -> None:
     status, said = init_on_a_terminal("\x04")
     assert status == 1 and "nothing was written" in said

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 
 from orch import paths
 from orch.config import LOCAL, table_of
-from orch.errors import OrchError
+from orch.errors import OrchError, usage
 from orch.model import Host
 
 from .hosts import connect
@@ -30,6 +31,11 @@ def exists() -> bool:
 def write(host: Host, overwrite: bool = False) -> str:
     """Write a configuration whose default is ``host``; gives the path. This machine, which may have jobs, stays one."""
     target = paths.config_file()
+    address = host.options.get("address", "")
+    if re.fullmatch(r"[^:/]+:[0-9]+", address):
+        raise usage(
+            f"ssh takes {address!r} for a name: a port is written otherwise", f"orch init --ssh ssh://{address}"
+        )
     connect(host._replace(source=target))  # says what is wrong with an address
     if exists() and not overwrite:
         raise OrchError("refused", f"{target} exists and stays as it is", _instead(host, target))
