@@ -6,8 +6,7 @@ Invariants
 - A request is a word of the script; one that is long, or may hold a secret, is read from standard input instead.
   There it begins with ``#``. Should a start-up file on the host put another shell in the place of our script, that
   shell reads the request as a comment, and not as commands.
-- Whatever does not read as the agent's answer is an error of kind ``host``, never a guess.
-- Only here do jobs learn the name that their host has on this laptop.
+- Whatever does not read as the agent's answer (``answers``) is an error of kind ``host``, never a guess.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from typing import Any
 from orch_agent import wire
 from orch_agent.model import Refusal
 
-from . import bundle
+from . import answers, bundle
 from .errors import OrchError
 from .model import Host
 from .transport import LOST, Completed, LinkLost, Stream, Transport
 
 MISSING, NO_PYTHON = 90, 91
 _PLAIN = re.compile(r"[\w ./:=@%+,-]+", re.ASCII)  # the shell here gives these words on as they are
+_WORD = re.compile(r"[\w./:=@%+,-]+", re.ASCII)  # and this one as one word
 _AGENT = 'a="${ORCH_HOME:-$HOME/.orch}/agent-%s"; '
 _RUN = '[ -x "$a/python" ] && [ -f "$a/__main__.py" ] || exit %d; exec "$a/python" -I -S "$a" %s'
 _PYTHONS = " ".join(
@@ -145,7 +145,7 @@ class Remote:
             raise self._error(answer["error"])
         if done.status:
             raise self.lost(done)
-        return self._named(answer)
+        return answers.checked(self.host.name, answer)
 
     def _error(self, error: Any) -> OrchError:
         if not isinstance(error, dict) or not isinstance(error.get("message"), str):
@@ -155,7 +155,8 @@ class Remote:
         message = error["message"]
         if not self.transport.here:
             message = message.replace("this host", self.host.name)
-        return OrchError(str(error.get("kind") or "host"), message, typed)
+        kind = error.get("kind")
+        return OrchError(kind if isinstance(kind, str) and kind in answers.KINDS else "host", message, typed)
 
     def typed(self, command: str) -> str:
         """A command for a shell on the host, as it is typed on this machine."""
@@ -165,11 +166,13 @@ class Remote:
 
         return f"orch ssh {self.host.name} -- {command if _PLAIN.fullmatch(command) else shlex.quote(command)}"
 
-    def _named(self, answer: Answer) -> Answer:
-        for job in [answer.get("job"), *(answer.get("jobs") or ())]:
-            if isinstance(job, dict):
-                job["host"] = self.host.name
-        return answer
+    def words(self, answer: Answer, key: str) -> list[str]:
+        """A command line that the host said: there, words that no shell changes."""
+        words = answer[key]
+        right = isinstance(words, list) and bool(words) and all(isinstance(word, str) for word in words)
+        if not right or not (self.transport.here or all(map(_WORD.fullmatch, words))):
+            raise answers.nonsense(self.host.name, f"{key} is no command line that can be run")
+        return list(words)
 
 
 def _is_secret(verb: str, request: Mapping[str, Any]) -> bool:

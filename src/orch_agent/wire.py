@@ -26,12 +26,17 @@ def encode(document: Mapping[str, Any]) -> bytes:
 def decode(line: bytes) -> dict[str, Any]:
     """The object in ``line``; refuses anything else. A request begins with ``#``: to any shell it is a comment."""
     try:
-        document = json.loads(line[line.startswith(b"#") :])
+        document = json.loads(line[line.startswith(b"#") :], parse_constant=_no_number)
     except ValueError:
         document = None
     if not isinstance(document, dict):
         raise Refusal("usage", "the message is not a JSON object: %s" % ascii(line[:80]))
     return document
+
+
+def _no_number(word: str) -> None:
+    """NaN and the infinities, which Python reads and JSON has not."""
+    raise ValueError(word)
 
 
 def spec_to_json(spec: JobSpec) -> str:

@@ -62,6 +62,14 @@ def test_a_host_that_has_everything_needs_nothing() -> None:
     assert not any(check.mend for check in found)
 
 
+@pytest.mark.parametrize("said", [3, "x", [], [3], {}, {"path": []}, [[[]]], True, 10**400])
+@pytest.mark.parametrize("fact", facts())
+def test_nonsense_about_one_thing_hides_no_other(fact: str, said: object) -> None:
+    found = checks.judge(facts(**{fact: said}), 999.0, 1001.0)
+    assert len(found) == 10 and sum(check.state == "ok" for check in found) >= 8
+    assert all(isinstance(check.says, str) and isinstance(check.mend, str) for check in found)
+
+
 @pytest.mark.parametrize("fact", [name for name in facts() if name != "now"])
 def test_what_a_host_cannot_tell_is_skipped(fact: str) -> None:
     states = [check.state for check in checks.judge(facts(**{fact: None}), 999.0, 1001.0)]

@@ -230,7 +230,8 @@ def test_staying_ends_with_how_it_ended(
 
 
 def test_what_waits_for_input_is_shown(host: Host1, capsys: pytest.CaptureFixture[str]) -> None:
-    host.verbs["show"] = lambda _: {"job": job("ask", waiting_for_input=True, command="x", log_path="/l"), "spec": {}}
+    asks = job("ask", waiting_for_input=True, command="x", log_path="/l")
+    host.verbs["show"] = lambda _: {"job": asks, "spec": {"name": "ask", "command": "x"}, "why": None, "log_tail": ""}
     main.dispatch(["show", "ask"])
     assert "  waits for input  orch send ask TEXT\n" in capsys.readouterr().out
 

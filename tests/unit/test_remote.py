@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from orch.transport import Completed
 
 from .fakes import FakeStream, FakeTransport, job, remote
 
+HEADER = json.dumps({"job": job("a")}).encode()
+
 
 def test_a_missing_agent_is_installed_and_the_request_repeated() -> None:
     transport = FakeTransport({"status": lambda _: {"jobs": [job()]}}, installed=False)
@@ -19,9 +22,9 @@ def test_a_missing_agent_is_installed_and_the_request_repeated() -> None:
 
 
 def test_the_same_for_a_conversation() -> None:
-    transport = FakeTransport({"logs": lambda _: FakeStream(b'{"job": {"name": "a"}}\nbytes')}, installed=False)
+    transport = FakeTransport({"logs": lambda _: FakeStream(HEADER + b"\nbytes")}, installed=False)
     header, stream = remote(transport).open("logs", {"job": "a"})
-    assert header["job"] == {"name": "a", "host": "box"}
+    assert (header["job"]["name"], header["job"]["host"]) == ("a", "box")
     assert stream.read() == b"bytes"
 
 
@@ -165,3 +168,90 @@ def test_this_host_has_a_name_where_it_is_another() -> None:
     for host.here, place in ((True, "this host"), (False, "box")):
         with pytest.raises(OrchError, match=f"called a on {place}$"):
             remote(host).call("show", {})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"jobs": None},
+        {"jobs": 5},
+        {"jobs": {}},
+        {"jobs": ["x"]},
+        {"jobs": [{"name": "x"}]},
+        {"jobs": [job(["x"])]},  # type: ignore[arg-type]
+        {"jobs": [job("\x1b[2J")]},
+        {"jobs": [job("$(touch x)")]},
+        {"jobs": [job(run=0)]},
+        {"jobs": [job(run=True)]},
+        {"jobs": [job(run="1")]},  # type: ignore[arg-type]
+        {"jobs": [job(state="\x1b]0;owned\x07")]},
+        {"jobs": [job(state=[])]},  # type: ignore[arg-type]
+        {"jobs": [job(mem_bytes=10**400)]},
+        {"jobs": [job(cpu_seconds="much")]},
+        {"jobs": [job(exit_code="0")]},
+        {"jobs": [job(reason=["x"])]},
+        {"job": None},
+        {"host": []},
+        {"offset": "0"},
+        {"size": -1},
+        {"timed_out": "no"},
+        {"spec": {"name": "a"}},
+        {"spec": {"name": "a", "command": "x", "env": {"A": 1}}},
+        {"log_tail": None},
+    ],
+)
+def test_an_answer_of_another_shape_is_the_hosts_failure(answer: dict[str, Any]) -> None:
+    with pytest.raises(OrchError, match="the answer of the agent on box makes no sense") as caught:
+        remote(FakeTransport({"status": lambda _: answer})).call("status", {})
+    assert (caught.value.kind, caught.value.hint) == ("host", "orch doctor box")
+    assert caught.value.message.isprintable()
+
+
+def test_what_an_answer_lacks_is_the_hosts_failure() -> None:
+    answer = remote(FakeTransport({"status": lambda _: {}})).call("status", {})
+    with pytest.raises(OrchError, match="on box makes no sense: it lacks jobs") as caught:
+        answer["jobs"]
+    assert caught.value.kind == "host"
+
+
+def test_what_a_job_lacks_is_not_known() -> None:
+    """An older agent says less."""
+    bare = {"name": "a", "run": 2, "state": "FAILED"}
+    told = remote(FakeTransport({"show": lambda _: {"job": bare}})).call("show", {})["job"]
+    assert told == {**bare, **{key: None for key in told if key not in bare}, "host": "box"}
+    assert {"command", "exit_code", "log_path"} <= told.keys()
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1" * 5000])
+def test_numbers_that_json_has_not_are_no_answer(word: str) -> None:
+    said = Completed(0, b'{"jobs": [], "host": {"idle_seconds": %s}}' % word.encode(), b"")
+    with pytest.raises(OrchError, match="gave no answer"):
+        remote(FakeTransport({"status": lambda _: said})).call("status", {})
+
+
+def test_only_measures_of_a_host_are_kept() -> None:
+    said = (
+        b'{"host": {"cpus": 4, "idle_seconds": 1e999, "mem_total_bytes": %s, "a": "x", "b": true, "c": -1, "d": 0.5}}'
+    )
+    done = Completed(0, said % (b"9" * 400), b"")
+    assert remote(FakeTransport({"status": lambda _: done})).call("status", {})["host"] == {"cpus": 4, "d": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"), [("bug", "host"), ("conflict", "conflict"), (["usage"], "host"), (None, "host")]
+)
+def test_a_host_speaks_only_of_what_can_be_its_failure(said: object, kind: str) -> None:
+    error = {"kind": said, "message": "no"}
+    with pytest.raises(OrchError) as caught:
+        remote(FakeTransport({"status": lambda _: {"error": error}})).call("status", {})
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize("words", [None, "tmux", [], [1], ["x;y"], ["a b"], ["$(x)"], ["a\n"], [""]])
+def test_a_command_line_from_a_host_is_plain_words(words: object) -> None:
+    transport = FakeTransport()
+    transport.here = False
+    with pytest.raises(OrchError, match="argv is no command line") as caught:
+        remote(transport).words({"argv": words}, "argv")
+    assert caught.value.kind == "host"
+    assert remote(transport).words({"argv": ["tmux", "-L", "=a.1:"]}, "argv") == ["tmux", "-L", "=a.1:"]

@@ -15,6 +15,7 @@ from orch.model import Host, HostStatus, label
 from orch.ops import cache
 from orch.ops import hosts as ops_hosts
 from orch.ops.status import status
+from orch_agent.model import Refusal
 
 from .fakes import FakeTransport, hosts, job, silent
 
@@ -241,3 +242,36 @@ def test_a_misspelt_name_is_answered_with_the_nearest(monkeypatch: pytest.Monkey
     with pytest.raises(OrchError) as caught:
         main.dispatch(["status", "heloo.1"])
     assert caught.value.hint == "did you mean hello?\norch status --all"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"jobs": 5, "host": {}},
+        {"jobs": [{"name": "x"}], "host": {}},
+        {"jobs": [], "host": 3},
+        {"error": {"kind": "bug", "message": "x"}},
+        {"error": {"kind": "usage", "message": "x"}},
+    ],
+)
+def test_a_host_that_talks_nonsense_hides_no_other(answer: dict[str, object]) -> None:
+    """Nor is what it says remembered."""
+    one, two = status(hosts(one=well(job("a")), two=FakeTransport({"status": lambda _: answer})))
+    assert [row["name"] for row in one.jobs] == ["a"] and one.error is None
+    assert two.error and two.as_of is None
+    assert cache.names() == ["a"]
+
+
+def test_a_name_that_is_none_is_wrong_usage(home: Path) -> None:
+    with pytest.raises(Refusal) as caught:
+        status(hosts(one=well(job("a"))), names=["a b"])
+    assert caught.value.kind == "usage"
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "$(touch x)"])
+def test_names_that_are_none_are_never_completed(name: str) -> None:
+    file = Path(paths.status_cache("one"))
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"as_of": 1.0, "jobs": [job(name)], "host": {}}))
+    assert cache.names() == []

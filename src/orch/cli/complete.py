@@ -17,7 +17,7 @@ def main(args: Arguments) -> int:
     """Print candidates."""
     *before, word = args.words or [""]
     for text, explanation in candidates(before, word):
-        say(f"{text}\t{clean(explanation)}")
+        say(f"{clean(text)}\t{clean(explanation)}")
     return 0
 
 

@@ -42,7 +42,7 @@ def again(viewing: Viewing, tell: Tell) -> Viewing:
 def view(remote: Remote, ref: str) -> Viewing:
     """The same for a job whose host is known."""
     answer = remote.call("attach", {"job": ref, "term": os.environ.get("TERM", ""), "utf8": _speaks_utf8()})
-    argv: list[str] = answer["argv"]
+    argv = remote.words(answer, "argv")
     if remote.transport.here and "TMUX" in os.environ and is_same_server(argv, os.environ):
         return Viewing(remote, answer["job"], switching(argv), dict(os.environ), True)
     # Without TMUX, tmux speaks to the server that the agent spoke to, and does not mind being inside of another one.

@@ -7,12 +7,10 @@ import os
 import time
 from typing import Any
 
-from orch import paths
+from orch import answers, paths
+from orch.errors import OrchError
 from orch.model import Host, HostStatus, is_live, is_meant
 from orch_agent.model import JobRef, JobView
-
-_NEEDED = {"name": str, "run": int, "state": str}
-_SHOWN = {"started_at": str, "ended_at": str, "mem_bytes": int, "mem_peak_bytes": int}
 
 
 def save(told: HostStatus) -> None:
@@ -56,9 +54,9 @@ def load(host: Host) -> HostStatus | None:
     try:
         with open(paths.status_cache(host.name), encoding="ascii") as file:
             kept = json.load(file)
-        jobs = [_job(job, host) for job in kept["jobs"]]
-        return HostStatus(host, jobs, dict(kept["host"]), float(kept["as_of"]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        told = answers.checked(host.name, {key: kept[key] for key in ("jobs", "host")})
+        return HostStatus(host, told["jobs"], told["host"], _time(kept["as_of"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, OrchError):
         return None
 
 
@@ -73,10 +71,7 @@ def names() -> list[str]:
     return sorted({str(job["name"]) for kept in told for job in kept.jobs})
 
 
-def _job(job: Any, host: Host) -> JobView:
-    """The row, if it can be shown."""
-    good = all(isinstance(job[key], kind) for key, kind in _NEEDED.items())
-    good = good and all(isinstance(job.get(key), kind | None) for key, kind in _SHOWN.items())
-    if not good:
-        raise ValueError("not a job")
-    return {**job, "host": host.name}
+def _time(said: Any) -> float:
+    if not answers.is_measure(said):
+        raise ValueError("not a time")
+    return float(said)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from orch.model import Check, CheckState
@@ -32,15 +33,25 @@ SLOW_SHELL = 0.3
 MANY_AGENTS = 8
 """Versions of the agent that nobody uses, above which they are worth a warning (half a megabyte each)."""
 
+_NONSENSE = "what this host says of it makes no sense"
+
 
 def judge(answer: Answer, asked: float, told: float) -> list[Check]:
     """All checks of a host; ``asked`` and ``told`` are our clock (epoch seconds) before and after it answered."""
     checks = [_judged(name, answer.get(fact), decide) for name, fact, decide in _JUDGES]
-    return [*checks, clock(answer["now"], asked, told)]
+    return [*checks, _judged("clock", answer.get("now"), partial(clock, asked=asked, told=told))]
 
 
 def _judged(name: str, fact: Fact, decide: Callable[[Fact], Check]) -> Check:
-    return Check(name, "skipped", "this host cannot tell") if fact is None else decide(fact)
+    """The check; a fact of a shape that no agent gives it tells nothing, and hides no other."""
+    if fact is None:
+        return Check(name, "skipped", "this host cannot tell")
+    try:
+        check = decide(fact)
+    except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError):
+        return Check(name, "skipped", _NONSENSE)
+    shown: tuple[Any, ...] = (check.says, check.mend)
+    return check if all(isinstance(text, str) for text in shown) else Check(name, "skipped", _NONSENSE)
 
 
 def agent(fact: Fact) -> Check:

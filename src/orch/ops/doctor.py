@@ -48,7 +48,8 @@ def _examine(remote: Remote) -> list[Check]:
     except Refusal as refusal:
         return [*way, _refused("agent", refusal)]
     found = [*way, *checks.judge(answer, asked, time.time())]
-    is_root = (answer.get("login") or {}).get("is_root")
+    login = answer.get("login")
+    is_root = isinstance(login, dict) and login.get("is_root")
     return [
         _without_sudo(check) if is_root and not check.here else check
         for check in found

@@ -16,8 +16,6 @@ from .parallel import Asked
 
 _LATE = 5.0  # seconds after which an answer is old news
 _LATE_ANSWER = Refusal("host", "no answer yet")
-SILENT = {"host", "not_authorised"}
-"""Errors that are one host's, and must not hide the others."""
 
 
 class Board:
@@ -25,7 +23,7 @@ class Board:
 
     def __init__(self, remotes: Sequence[Remote], names: Sequence[str] = (), show_all: bool = False) -> None:
         self._remotes = remotes
-        self._names = names
+        self._refs = [JobRef.parse(name) for name in names]
         self._told: dict[int, HostStatus] = {}
         self._asked = Asked([partial(_ask, remote, names, show_all) for remote in remotes])
 
@@ -53,19 +51,16 @@ class Board:
     def _judged(self, place: int, outcome: HostStatus | Exception) -> HostStatus:
         if isinstance(outcome, HostStatus):
             return outcome
-        if not isinstance(outcome, Refusal) or outcome.kind not in SILENT:
-            raise outcome  # the question was wrong, or orch is: no host to blame
+        if not isinstance(outcome, Refusal):
+            raise outcome  # orch is wrong: no host to blame
         return self._kept(place, outcome)
 
     def _kept(self, place: int, error: Refusal) -> HostStatus:
         """The host as it last was, by this board's memory or the laptop's."""
         remote = self._remotes[place]
         last = self._told.get(place) or cache.load(remote.host) or HostStatus(remote.host, [], {}, None)
-        jobs = [job for job in last.jobs if not self._names or any(is_meant(job, ref) for ref in self._refs())]
+        jobs = [job for job in last.jobs if not self._refs or any(is_meant(job, ref) for ref in self._refs)]
         return last._replace(jobs=jobs, error=error.message, hint=error.hint, kind=error.kind)
-
-    def _refs(self) -> list[JobRef]:
-        return [JobRef.parse(name) for name in self._names]
 
 
 def status(

@@ -1,0 +1,125 @@
+"""What a host said, looked at before anybody relies on it.
+
+Invariants
+- What passes has the types that the contract gives it, so no face has to ask again; what a job lacks is None.
+- Whatever does not pass is an error of kind ``host`` that names the host: it is neither a bug of orch nor a guess.
+- Only here do jobs learn the name that their host has on this laptop.
+- A job's name and state are words of ours, which command no terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orch_agent import wire
+from orch_agent.model import END_STATES, LIVE_STATES, Refusal, is_name
+
+from .errors import OrchError
+
+KINDS = frozenset({"usage", "not_found", "refused", "name_in_use", "conflict", "host", "not_authorised"})
+"""The kinds of error that a host may speak of; a bug is ours or, from there, the host's failure."""
+_MOST = 1 << 63  # bytes, seconds: more than anybody has
+_RUNS = 10**9
+
+
+class _Answer(dict[str, Any]):
+    """An object that a host said. To ask for what it lacks is that host's error."""
+
+    def __init__(self, host: str, fields: Mapping[str, Any]) -> None:
+        super().__init__(fields)
+        self._host = host
+
+    def __missing__(self, key: str) -> Any:
+        raise nonsense(self._host, f"it lacks {key}")
+
+
+def nonsense(host: str, why: str) -> OrchError:
+    """The error of a host whose agent answers what no agent does."""
+    return OrchError("host", f"the answer of the agent on {host} makes no sense: {why}", f"orch doctor {host}")
+
+
+def checked(host: str, fields: Mapping[str, Any]) -> _Answer:
+    """The answer, with the jobs in it named after ``host``; refuses one that makes no sense."""
+    answer = _Answer(host, fields)
+    for key, is_right in _FIELDS.items():
+        if key in answer and not is_right(answer[key]):
+            raise nonsense(host, f"{key} is no {key} that there can be")
+    if "job" in answer:
+        answer["job"] = job(answer["job"], host)
+    if "jobs" in answer:
+        answer["jobs"] = [job(one, host) for one in answer["jobs"]]
+    if "host" in answer:
+        answer["host"] = facts(answer["host"])
+    return answer
+
+
+def job(said: Any, host: str) -> dict[str, Any]:
+    """A job as every face may show it."""
+    if not is_job(said):
+        raise nonsense(host, "it holds a job that there cannot be")
+    return {**dict.fromkeys(_JOB), **said, "host": host}
+
+
+def is_job(said: Any) -> bool:
+    """Whether it has a name, a run and a state, and nothing of another type than a job's."""
+    if not isinstance(said, dict):
+        return False
+    right = isinstance(said.get("name"), str) and is_name(said["name"])
+    right = right and _is_count(said.get("run")) and 0 < said["run"] < _RUNS
+    right = right and isinstance(said.get("state"), str) and said["state"] in LIVE_STATES | END_STATES
+    return right and all(said.get(key) is None or is_right(said[key]) for key, is_right in _JOB.items())
+
+
+def facts(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a host measured of itself; what is no measure is left out."""
+    return {key: value for key, value in said.items() if is_measure(value)}
+
+
+def is_measure(value: Any) -> bool:
+    """Whether it is a number that something can measure."""
+    # NaN is neither more nor less than anything.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and is_measure(value)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_spec(value: Any) -> bool:
+    try:
+        wire.spec_from(value)
+    except Refusal:
+        return False
+    return True
+
+
+_Check = Callable[[Any], bool]
+_FIELDS: Mapping[str, _Check] = {
+    **dict.fromkeys(("created", "timed_out", "tty"), _is_truth),
+    **dict.fromkeys(("offset", "size"), _is_count),
+    **dict.fromkeys(("log_size_bytes", "log_lost_bytes"), lambda value: value is None or _is_count(value)),
+    "why": lambda value: value is None or _is_text(value),
+    "log_tail": _is_text,
+    "spec": _is_spec,
+    "job": lambda value: isinstance(value, dict),
+    "jobs": lambda value: isinstance(value, list),
+    "host": lambda value: isinstance(value, dict),
+}
+"""What each thing is that an answer may hold, whatever the verb."""
+_JOB: Mapping[str, _Check] = {
+    **dict.fromkeys(("id", "reason", "command", "cwd", "submitted_at", "started_at", "ended_at"), _is_text),
+    **dict.fromkeys(("exit_code", "signal", "attempt", "mem_bytes", "mem_peak_bytes"), _is_count),
+    "cpu_seconds": is_measure,
+    "log_path": _is_text,
+    "waiting_for_input": _is_truth,
+}
+"""What each thing is that a job may have besides its name, run and state."""
