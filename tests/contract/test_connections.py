@@ -59,18 +59,26 @@ def test_a_warm_command_is_one_session(machines: Callable[..., Machine], laptop:
         ["run", "second", "echo done"],
         ["status"],
         ["status", "first", "--json"],
-        ["wait", "second"],
+        ["wait", "second.1"],
         ["logs", "second"],
         ["logs", "second", "--follow"],
         ["logs", "second", "--new", "me"],
         ["show", "second"],
-        ["send", "first", "hello"],
+        ["send", "first.1", "hello"],
         ["run", "third", "echo done", "--id", "third"],
-        ["cancel", "first"],
+        ["cancel", "first.1"],
     ):
         with costs(machine, sessions=1, connections=0):
             done = mine(*words)
         assert done.status == 0, (words, done.err)
+
+
+def test_a_name_that_may_change_its_meaning_costs_one_session_more(machine: Machine, laptop: Laptops) -> None:
+    mine = laptop(machine)
+    assert mine("run", "first", "cat").status == 0
+    for words in (["send", "first", "hello"], ["cancel", "first"], ["wait", "first"]):
+        with costs(machine, sessions=2, connections=0):  # which run it is, and then what is asked of that
+            assert mine(*words).err == ""
 
 
 def test_a_connection_is_kept_apart_by_what_it_was_made_with(machine: Machine, laptop: Laptops) -> None:

@@ -13,10 +13,11 @@ from orch.errors import OrchError
 from orch.model import Host, HostStatus
 from orch.ops import cache
 from orch.ops.cancel import cancel
-from orch.ops.jobs import show
+from orch.ops.jobs import send, show
 from orch.ops.submit import submit
 from orch.ops.wait import wait
-from orch_agent.model import JobSpec, Refusal
+from orch.transport import LinkLost
+from orch_agent.model import JobRef, JobSpec, Refusal
 
 from .fakes import FakeTransport, hosts, job, remote, silent
 
@@ -180,6 +181,65 @@ def test_any_does_not_wait_for_the_slower_host() -> None:
     waited = wait(hosts(one=host_with("a", wait=slow), two=host_with("b")), ["a", "b"], any_of=True)
     never.set()
     assert [one["name"] for one in waited.jobs] == ["b"] and not waited.timed_out
+
+
+class FarHost(FakeTransport):
+    """A host whose link breaks under the first ``breaks`` requests of ``verb``; meanwhile the name runs anew."""
+
+    here = False
+
+    def __init__(self, verb: str, breaks: int = 1) -> None:
+        super().__init__({"status": self._status, verb: self._ended})
+        self.newest, self._breaks = 1, breaks
+
+    def _status(self, request: Any) -> Any:
+        return {"jobs": [job("train", run) for run in range(1, self.newest + 1)], "host": {}}
+
+    def _ended(self, request: Any) -> Any:
+        if self._breaks:
+            self._breaks, self.newest = self._breaks - 1, self.newest + 1
+            raise LinkLost("the connection broke")
+        refs = [JobRef.parse(ref) for ref in request.get("jobs") or [request["job"]]]
+        jobs = [job(ref.name, ref.run or self.newest, "COMPLETED") for ref in refs]
+        return {"jobs": jobs, "job": jobs[0], "timed_out": False}
+
+    def _answer(self, script: str, stdin: bytes) -> Any:
+        answer = super()._answer(script, stdin)
+        if answer.get("error", {}).get("message") == "the connection broke":
+            raise LinkLost("the connection broke")
+        return answer
+
+
+@pytest.mark.parametrize("ref", ["train", "Train", "train.1"])
+@pytest.mark.parametrize("verb", ["wait", "cancel"])
+def test_what_is_asked_again_means_the_run_that_was_meant(verb: str, ref: str) -> None:
+    far = FarHost(verb)
+    jobs = wait(hosts(far=far), [ref]).jobs if verb == "wait" else cancel(hosts(far=far), [ref])
+    assert [(one["name"], one["run"]) for one in jobs] == [("train", 1)]
+    assert [asked["jobs"] for said, asked in far.asked if said == verb] == [["train.1"]] * 2
+    assert [said for said, _ in far.asked].count("status") == ("." not in ref)
+
+
+def test_what_is_typed_goes_to_the_run_that_was_meant() -> None:
+    far = FarHost("send", breaks=0)
+    assert send(hosts(far=far), "train", "yes")["run"] == 1
+    assert far.asked[-1][1]["job"] == "train.1"
+
+
+def test_names_and_runs_come_back_as_typed() -> None:
+    far = FarHost("cancel", breaks=0)
+    far.newest = 3
+    jobs = cancel(hosts(far=far), ["train.2", "TRAIN", "train.1"])
+    assert [one["run"] for one in jobs] == [2, 3, 1]
+
+
+@pytest.mark.parametrize("verb", ["wait", "cancel"])
+def test_a_host_that_tells_of_other_jobs_than_asked_for(verb: str) -> None:
+    far = FarHost(verb)
+    far.verbs[verb] = lambda _: {"jobs": [], "timed_out": False}
+    with pytest.raises(OrchError, match="0 jobs where 1 were asked for") as caught:
+        wait(hosts(far=far), ["train"]) if verb == "wait" else cancel(hosts(far=far), ["train"])
+    assert caught.value.kind == "host"
 
 
 def test_show_tells_no_value_of_the_environment() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from orch.remote import Answer, Remote
+from orch.remote import Remote
 from orch_agent.model import JobView
 
-from .hosts import Hosts
+from .hosts import Hosts, runs_of
 from .parallel import in_order
 from .patience import PAUSES, Patience
 
@@ -19,17 +19,16 @@ def cancel(hosts: Hosts, refs: Sequence[str], grace: float = GRACE, host: str | 
     """Cancel jobs, wherever they are, and come back when every tree is dead; in the order given."""
     groups = hosts.groups(refs, host)
     cancelled: dict[str, JobView] = {}
-    for (_, asked), jobs in zip(groups, in_order([partial(_cancel, *group, grace) for group in groups]), strict=True):
+    for group, jobs in zip(groups, in_order([partial(cancel_on, *group, grace) for group in groups]), strict=True):
         if isinstance(jobs, Exception):
             raise jobs
-        cancelled.update(zip(asked, jobs, strict=True))
+        cancelled.update(group.answered(jobs))
     return [cancelled[ref] for ref in dict.fromkeys(refs)]
 
 
-def _cancel(remote: Remote, refs: list[str], grace: float) -> list[JobView]:
-    def attempt() -> Answer:
-        return remote.call("cancel", {"jobs": refs, "grace": grace})
-
-    answer = Patience(remote.host.name, tries=len(PAUSES)).go(attempt)
-    jobs: list[JobView] = answer["jobs"]
+def cancel_on(remote: Remote, refs: list[str], grace: float = GRACE) -> list[JobView]:
+    """The same on one host: of each name the run that it means at first, however often the link is cut."""
+    request = {"jobs": runs_of(remote, refs), "grace": grace}
+    ask = partial(remote.call, "cancel", request)
+    jobs: list[JobView] = Patience(remote.host.name, tries=len(PAUSES)).go(ask)["jobs"]
     return jobs

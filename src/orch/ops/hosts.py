@@ -7,18 +7,33 @@ from functools import partial
 from typing import NamedTuple
 
 from orch import config
+from orch.answers import nonsense
 from orch.errors import OrchError, nearest
-from orch.model import Host, is_meant
+from orch.model import Host, is_meant, label
 from orch.providers import provider_of
 from orch.remote import Answer, Remote
 from orch_agent.model import JobRef, JobView
 
 from . import cache
 from .parallel import Asked
+from .patience import PAUSES, Patience
 
 PATIENCE = 10.0  # seconds a host is given before it counts as silent
 _MORE = 1.0  # seconds that the others are given once every job is found
 _Said = list[JobView] | Exception
+
+
+class Group(NamedTuple):
+    """Jobs of one host, as typed."""
+
+    remote: Remote
+    refs: list[str]
+
+    def answered(self, jobs: Sequence[JobView]) -> dict[str, JobView]:
+        """The jobs that the host tells of, in the order asked for, by what was typed."""
+        if len(jobs) != len(self.refs):
+            raise nonsense(self.remote.host.name, f"{len(jobs)} jobs where {len(self.refs)} were asked for")
+        return dict(zip(self.refs, jobs, strict=True))
 
 
 class Hosts(NamedTuple):
@@ -55,12 +70,12 @@ class Hosts(NamedTuple):
         said = list(zip(remotes, _asked(remotes, refs), strict=True))
         return {ref: _owner(ref, said) for ref in refs}
 
-    def groups(self, refs: Sequence[str], host: str | None = None) -> list[tuple[Remote, list[str]]]:
+    def groups(self, refs: Sequence[str], host: str | None = None) -> list[Group]:
         """The jobs by the host that has them, so that each host is asked once."""
         grouped: dict[str, tuple[Remote, list[str]]] = {}
         for ref, remote in self.of_jobs(refs, host).items():
             grouped.setdefault(remote.host.name, (remote, []))[1].append(ref)
-        return list(grouped.values())
+        return [Group(*group) for group in grouped.values()]
 
 
 def load() -> Hosts:
@@ -81,6 +96,27 @@ def _jobs(remote: Remote, refs: Sequence[str]) -> list[JobView]:
     return jobs
 
 
+def runs_of(remote: Remote, refs: Sequence[str]) -> list[str]:
+    """Each of ``refs`` as the run that it means now: what is asked again after a cut then means the same one.
+
+    This machine is asked but once, so there a name may stay a name.
+    """
+    wanted = [JobRef.parse(ref) for ref in refs]
+    names = sorted({ref.name for ref in wanted if ref.run is None})
+    if remote.transport.here or not names:
+        return list(refs)
+    ask = partial(remote.call, "status", {"names": names}, PATIENCE)
+    jobs: list[JobView] = Patience(remote.host.name, tries=len(PAUSES)).go(ask)["jobs"]
+    return [str(ref) if ref.run else _newest(remote, ref, jobs) for ref in wanted]
+
+
+def _newest(remote: Remote, wanted: JobRef, jobs: Sequence[JobView]) -> str:
+    runs = [job for job in jobs if is_meant(job, wanted)]
+    if not runs:
+        raise nonsense(remote.host.name, f"it leaves out {wanted}")
+    return label(max(runs, key=lambda job: int(job["run"])))
+
+
 def status_of(remote: Remote, names: Sequence[str], show_all: bool) -> Answer:
     """A host's status; names that it does not know are left out, for they may be another host's."""
     request = {"names": list(names), "all": show_all}
@@ -90,9 +126,9 @@ def status_of(remote: Remote, names: Sequence[str], show_all: bool) -> Answer:
         if error.kind != "not_found":
             raise
     if len(names) == 1:
-        return {**remote.call("status", {}, PATIENCE), "jobs": []}
+        return {"jobs": [], "host": remote.call("status", {}, PATIENCE)["host"]}
     answers = [status_of(remote, [name], show_all) for name in names]
-    return {**answers[0], "jobs": [job for answer in answers for job in answer["jobs"]]}
+    return {"jobs": [job for answer in answers for job in answer["jobs"]], "host": answers[0]["host"]}
 
 
 def _asked(remotes: Sequence[Remote], refs: Sequence[str]) -> list[_Said]:

@@ -9,7 +9,7 @@ from orch.remote import Answer, Remote
 from orch_agent import wire
 from orch_agent.model import JobSpec, JobView
 
-from .hosts import Hosts
+from .hosts import Hosts, runs_of
 
 
 def show(hosts: Hosts, ref: str, host: str | None = None) -> Answer:
@@ -32,6 +32,7 @@ def spec_of(remote: Remote, ref: str) -> JobSpec:
 
 def send(hosts: Hosts, ref: str, text: str, host: str | None = None) -> JobView:
     """Type ``text`` and Enter into the job's terminal; once, also where the request had to be repeated."""
-    request = {"job": ref, "text": text, "id": new_id()}
-    job: JobView = hosts.of_job(ref, host).call("send", request)["job"]
+    remote = hosts.of_job(ref, host)
+    request = {"job": runs_of(remote, [ref])[0], "text": text, "id": new_id()}
+    job: JobView = remote.call("send", request)["job"]
     return job

@@ -12,7 +12,7 @@ from orch_agent import wire
 from orch_agent.model import JobSpec, JobView, check_name, check_spec
 
 from . import cache
-from .cancel import GRACE
+from .cancel import cancel_on
 from .patience import PAUSES, Patience, Tell, unheard
 
 _TRIES = 3  # somebody else may take the name again while we replace its job
@@ -38,7 +38,7 @@ def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False, te
         except OrchError as error:
             if error.kind != "name_in_use":
                 raise
-        remote.call("cancel", {"jobs": [spec.name], "grace": GRACE})
+        cancel_on(remote, [spec.name])
     return _submit(remote, request, tell)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from orch.remote import Remote
 from orch_agent.model import JobView
 
-from .hosts import Hosts
+from .hosts import Hosts, runs_of
 from .parallel import as_they_end
 from .patience import Patience, Tell, unheard
 
@@ -37,7 +37,7 @@ def wait(
     for place, outcome in as_they_end([partial(wait_on, *group, timeout, any_of, tell) for group in groups]):
         if isinstance(outcome, Exception):
             raise outcome
-        seen.update(zip(groups[place][1], outcome.jobs, strict=True))
+        seen.update(groups[place].answered(outcome.jobs))
         timed_out = timed_out or outcome.timed_out
         if any_of and not outcome.timed_out:
             return Waited(_ordered(refs, seen), False)
@@ -57,9 +57,10 @@ def wait_on(
     Our end of the line stays open: when we are gone, the host stops waiting.
     """
     until = None if timeout is None else time.monotonic() + timeout
+    runs = runs_of(remote, refs)
 
     def attempt() -> Waited:
-        request = {"jobs": refs, "any": any_of}
+        request = {"jobs": runs, "any": any_of}
         if until is not None:
             request["timeout"] = max(0.0, until - time.monotonic())
         answer, stream = remote.open("wait", request)
