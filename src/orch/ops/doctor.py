@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from operator import itemgetter
 
 from orch.model import Check
@@ -27,11 +28,11 @@ def examine(remotes: Sequence[Remote]) -> Iterator[tuple[Remote, list[Check]]]:
     """Every host's checks, in the order given but for those that take long: a silent one holds up nobody."""
     asked = Asked([partial(_examine, remote) for remote in remotes])
     asked.start()
-    for patience in (SOON, None) if len(remotes) > 1 else (None,):
-        for place, found in sorted(asked.outcomes(patience), key=itemgetter(0)):
-            if isinstance(found, Exception):
-                raise found
-            yield remotes[place], found
+    soon = sorted(asked.outcomes(SOON), key=itemgetter(0)) if len(remotes) > 1 else []
+    for place, found in chain(soon, asked.outcomes()):
+        if isinstance(found, Exception):
+            raise found
+        yield remotes[place], found
 
 
 def _examine(remote: Remote) -> list[Check]:
