@@ -24,6 +24,7 @@ from .model import Host
 from .transport import LOST, Completed, LinkLost, Stream, Transport
 
 MISSING, NO_PYTHON = 90, 91
+ANSWER = 120.0  # seconds that an agent may take, unless it is asked to wait for something
 _PLAIN = re.compile(r"[\w ./:=@%+,-]+", re.ASCII)  # the shell here gives these words on as they are
 _WORD = re.compile(r"[\w./:=@%+,-]+", re.ASCII)  # and this one as one word
 _AGENT = 'a="${ORCH_HOME:-$HOME/.orch}/agent-%s"; '
@@ -63,7 +64,7 @@ class Remote:
         self.host = host
         self.transport = transport
 
-    def call(self, verb: str, request: Mapping[str, Any], timeout: float | None = None) -> Answer:
+    def call(self, verb: str, request: Mapping[str, Any], timeout: float = ANSWER) -> Answer:
         """Ask and get the answer; ``timeout`` in seconds is for each of the steps it may take."""
         script, data = self._script(verb, request)
         done = self.transport.run(script, data, timeout)
@@ -72,11 +73,11 @@ class Remote:
             done = self.transport.run(script, data, timeout)
         return self._answer(done)
 
-    def open(self, verb: str, request: Mapping[str, Any]) -> tuple[Answer, Stream]:
+    def open(self, verb: str, request: Mapping[str, Any], patience: float | None = ANSWER) -> tuple[Answer, Stream]:
         """Ask, wait for the first line of the answer, and keep both directions open for what follows."""
         for attempt in (1, 2):
             stream = self.transport.open(*self._script(verb, request))
-            line = stream.readline()
+            line = stream.readline(patience)
             if line.endswith(b"\n"):
                 return self._first_line(line, stream), stream
             done = stream.finish()
@@ -101,7 +102,7 @@ class Remote:
             data, words = b"", f"{verb} {data.hex()}"
         return _AGENT % bundle.digest() + _RUN % (MISSING, words), data and b"#" + data
 
-    def _install(self, timeout: float | None = None) -> None:
+    def _install(self, timeout: float = ANSWER) -> None:
         program = bundle.installer().encode()
         parcel, sha256 = bundle.pack()
         script = _INSTALL % (_PYTHONS, len(program), sha256, " ".join(_PACKAGES), NO_PYTHON)

@@ -22,6 +22,7 @@ from .errors import OrchError
 LOST = 255  # what ssh ends with when its link is gone; no script of ours does
 
 
+LONGEST = 1 << 28  # bytes of an answer: one of a hundred thousand jobs is a fifth of that
 _REMEMBERED = 4096  # bytes of what start-up files print as errors
 
 
@@ -47,8 +48,8 @@ class Completed(NamedTuple):
 class Stream(Protocol):
     """A script that runs, with its standard input still open."""
 
-    def readline(self) -> bytes:
-        """The next line with its newline; less at the end."""
+    def readline(self, patience: float | None = None) -> bytes:
+        """The next line with its newline; less at the end. A ``LinkLost`` where nothing comes for so many seconds."""
 
     def read(self) -> bytes:
         """Whatever bytes there are, waiting for the first; none at the end."""
@@ -132,12 +133,20 @@ class PipeStream:
         self._ahead = b""
         self._said = b""  # the end of what came out of stderr
 
-    def readline(self) -> bytes:
-        """The next line."""
-        line = self._ahead
-        while b"\n" not in line and (chunk := os.read(self.fileno(), self.CHUNK)):
-            line += chunk
-        line, newline, self._ahead = line.partition(b"\n")
+    def readline(self, patience: float | None = None) -> bytes:
+        """The next line; what is longer than any answer ends nowhere, and counts as its end."""
+        import select
+
+        chunks = [self._ahead]
+        left = LONGEST
+        while b"\n" not in chunks[-1] and left > 0:
+            if not select.select([self.fileno()], [], [], patience)[0]:
+                raise LinkLost(f"no answer within {patience:.2g} s")
+            chunks.append(os.read(self.fileno(), self.CHUNK))
+            left -= len(chunks[-1])
+            if not chunks[-1]:
+                break
+        line, newline, self._ahead = b"".join(chunks).partition(b"\n")
         return line + newline
 
     def read(self) -> bytes:
@@ -146,9 +155,9 @@ class PipeStream:
         return ahead or os.read(self.fileno(), self.CHUNK)
 
     def skip_past(self, mark: bytes, patience: float, most: int = 1 << 20) -> bool:
-        """Drop all that comes before and with ``mark``; False where it does not come within ``most`` bytes.
+        """Drop all that comes before and with ``mark``; False where it has not come at the end.
 
-        A ``LinkLost`` after ``patience`` seconds in which nothing came.
+        A ``LinkLost`` after ``patience`` seconds in which nothing came, an ``OverflowError`` after ``most`` bytes.
         """
         import select
 
@@ -164,8 +173,10 @@ class PipeStream:
                 continue
             chunk = os.read(self.fileno(), self.CHUNK)
             self._ahead += chunk
-            if not chunk or len(self._ahead) > most:
+            if not chunk:
                 return False
+            if len(self._ahead) > most:
+                raise OverflowError
         self._ahead = self._ahead.partition(mark)[2]
         return True
 
@@ -178,6 +189,10 @@ class PipeStream:
         except BrokenPipeError:
             return False
         return True
+
+    def end_input(self) -> None:
+        """Close its standard input."""
+        self._in.close()
 
     def fileno(self) -> int:
         """The descriptor of its standard output."""

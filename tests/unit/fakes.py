@@ -37,7 +37,7 @@ class FakeStream:
         self.sent = b""
         self.finished = 0
 
-    def readline(self) -> bytes:
+    def readline(self, patience: float | None = None) -> bytes:
         line, newline, self.data = self.data.partition(b"\n")
         return line + newline
 

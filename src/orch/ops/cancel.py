@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from orch.remote import Remote
+from orch.remote import ANSWER, Remote
 from orch_agent.model import JobView
 
 from .hosts import Hosts, runs_of
@@ -29,6 +29,6 @@ def cancel(hosts: Hosts, refs: Sequence[str], grace: float = GRACE, host: str | 
 def cancel_on(remote: Remote, refs: list[str], grace: float = GRACE) -> list[JobView]:
     """The same on one host: of each name the run that it means at first, however often the link is cut."""
     request = {"jobs": runs_of(remote, refs), "grace": grace}
-    ask = partial(remote.call, "cancel", request)
+    ask = partial(remote.call, "cancel", request, grace + ANSWER)
     jobs: list[JobView] = Patience(remote.host.name, tries=len(PAUSES)).go(ask)["jobs"]
     return jobs

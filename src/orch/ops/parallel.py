@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -22,9 +22,9 @@ class Asked(Generic[T]):
         self._waiting: list[int] = []
         self._ended: Any = None  # a queue, once there are threads
 
-    def start(self) -> None:
-        """Begin every call that is not under way."""
-        self._waiting = [place for place in range(len(self._calls)) if place not in self._open]
+    def start(self, skipped: Collection[int] = ()) -> None:
+        """Begin every call that is not under way, but for the ``skipped``."""
+        self._waiting = [place for place in range(len(self._calls)) if place not in self._open and place not in skipped]
         self._open.update(self._waiting)
         if len(self._calls) > 1:
             self._start_threads()

@@ -14,6 +14,7 @@ from . import cache
 from .hosts import Hosts, status_of
 from .parallel import Asked
 
+_LOCKED_OUT = 60.0  # seconds between logins that fail: many in a row, and some servers shut the door
 _LATE = 5.0  # seconds after which an answer is old news
 _LATE_ANSWER = Refusal("host", "no answer yet")
 
@@ -25,17 +26,21 @@ class Board:
         self._remotes = remotes
         self._refs = [JobRef.parse(name) for name in names]
         self._told: dict[int, HostStatus] = {}
+        self._refused_at: dict[int, float] = {}
         self._asked = Asked([partial(_ask, remote, names, show_all) for remote in remotes])
 
     def ask(self) -> None:
-        """Ask every host that is not being asked yet."""
-        self._asked.start()
+        """Ask every host that is not being asked yet; one that needs a person, only now and then."""
+        patient = {place for place, at in self._refused_at.items() if time.monotonic() - at < _LOCKED_OUT}
+        self._asked.start(patient)
 
     def hear(self, patience: float | None = None) -> list[int]:
         """The places of those that answered, or that failed to, within ``patience`` seconds; until all have."""
         fresh = []
         for place, outcome in self._asked.outcomes(patience):
-            self._told[place] = self._judged(place, outcome)
+            self._told[place] = told = self._judged(place, outcome)
+            if told.kind == "not_authorised":
+                self._refused_at[place] = time.monotonic()
             fresh.append(place)
         return fresh
 

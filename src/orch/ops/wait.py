@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from orch.remote import Remote
+from orch.remote import ANSWER, Remote
 from orch_agent.model import JobView
 
 from .hosts import Hosts, runs_of
@@ -60,10 +60,10 @@ def wait_on(
     runs = runs_of(remote, refs)
 
     def attempt() -> Waited:
-        request = {"jobs": runs, "any": any_of}
+        request: dict[str, Any] = {"jobs": runs, "any": any_of}
         if until is not None:
             request["timeout"] = max(0.0, until - time.monotonic())
-        answer, stream = remote.open("wait", request)
+        answer, stream = remote.open("wait", request, None if until is None else request["timeout"] + ANSWER)
         stream.finish()
         return Waited(answer["jobs"], answer["timed_out"])
 

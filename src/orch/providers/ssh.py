@@ -16,7 +16,7 @@ _OURS = {
     *("forkafterauthentication", "stdinnull"),
 }
 _PATHS = {"identityfile", "certificatefile", "identityagent"}
-_HOME = re.compile(r"(~|/)[A-Za-z0-9._/@+-]*")
+_HOME = re.compile(r"(~/|/)[A-Za-z0-9._/@+-]*")
 
 
 class Ssh:

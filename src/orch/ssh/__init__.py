@@ -44,7 +44,7 @@ class SshTransport:
         until = None if timeout is None else time.monotonic() + timeout
 
         def attempt(session: Session) -> Completed:
-            done = self._begun(session, script, stdin, until).finish(_left(until))
+            done = self._begun(session, script, stdin, until, ends=True).finish(_left(until))
             if done.status == LOST:
                 raise _Unfinished(done)
             return done
@@ -56,15 +56,26 @@ class SshTransport:
         until = None if timeout is None else time.monotonic() + timeout
         return self._through_a_lane(lambda session: self._begun(session, script, stdin, until), until)
 
-    def _begun(self, session: Session, script: str, stdin: bytes, until: float | None) -> _Stream:
-        """``script`` in this session, which has begun: what its shell's start-up files print is behind us."""
+    def _begun(self, session: Session, script: str, stdin: bytes, until: float | None, ends: bool = False) -> _Stream:
+        """``script`` in this session, which has begun: what its shell's start-up files print is behind us.
+
+        ``ends``: nothing comes behind ``stdin``. So another shell that begins in its place ends, too.
+        """
         stream = _Stream(session, self.command(script), stdin)
+        if ends:
+            stream.end_input()
         try:
             if stream.skip_past(BEGIN, min(START, _left(until) or START)):
                 return stream
         except LinkLost:
             stream.kill()
-            raise
+            if until is not None and time.monotonic() >= until:
+                raise
+            raise self._no_beginning(f"within {START:.0f} s", b"") from None
+        except OverflowError:
+            stream.kill()
+            says = f"{self.host.name} prints without an end before it does what it is asked to"
+            raise OrchError("host", says, f"look at ~/.bashrc there: orch doctor {self.host.name}") from None
         raise _Unfinished(stream.finish(_left(until)))
 
     def on_terminal(self, argv: Sequence[str]) -> list[str]:
@@ -117,6 +128,8 @@ class SshTransport:
     def _take(self, until: float | None, crowded: Sequence[str], asks: bool = False) -> Session:
         try:
             return self.connection.take(until, crowded, asks)
+        except LinkDown as late:
+            raise self._late(late) from None
         except ConnectionFailed as failure:
             raise self._told_already() if asks else self.explained(failure) from None
 
@@ -129,9 +142,15 @@ class SshTransport:
         """Make the lane anew if it is dead. What went through it before may have arrived, or not."""
         try:
             self.connection.connect(session.socket, until)
+        except LinkDown as late:
+            raise LinkLost(self._late(late).message, f"orch doctor {self.host.name}") from None
         except ConnectionFailed as failure:
             error = self.explained(failure)
             raise (LinkLost(error.message, error.hint) if isinstance(error, LinkDown) else error) from None
+
+    def _late(self, late: LinkDown) -> LinkDown:
+        says = f"{self.host.name} ({self.connection.address}) {late.message}"
+        return LinkDown(says, f"orch doctor {self.host.name}")
 
     def explained(self, failure: ConnectionFailed) -> OrchError:
         """What it means that there is no connection."""
@@ -145,12 +164,14 @@ class SshTransport:
             return OrchError("host", f"{name} allows no session on its connections", f"orch doctor {name}")
         if failure.is_lost:
             return LinkLost(f"the connection to {name} broke, twice", f"orch doctor {name}")
-        said = (failure.done.out + b"\n" + failure.done.err).decode(errors="replace").strip().splitlines()
-        quoted = f": {said[-1][:300]}" if said else ""
+        return self._no_beginning(f"(status {failure.done.status})", failure.done.out + b"\n" + failure.done.err)
+
+    def _no_beginning(self, how: str, output: bytes) -> OrchError:
+        said = output.decode(errors="replace").strip().splitlines()
         return OrchError(
             "host",
-            f"{name} did not run what it was asked to (status {failure.done.status}){quoted}",
-            f"does a start-up file there, ~/.bashrc perhaps, begin another shell? orch doctor {name}",
+            f"{self.host.name} did not run what it was asked to {how}" + (f": {said[-1][:300]}" if said else ""),
+            f"does a start-up file there, ~/.bashrc perhaps, begin another shell? orch doctor {self.host.name}",
         )
 
 

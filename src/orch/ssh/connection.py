@@ -150,7 +150,7 @@ class Connection:
             status = process.wait(None if until is None else max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.returncode = 0  # it goes on alone: whoever comes next may find the connection made
-            raise LinkDown(f"{self.address} has not answered yet", "try again in a moment") from None
+            raise LinkDown("has not answered yet") from None
         if status and not asks and not _read(errors):
             _write(errors, f"timed out: no connection within {CONNECT} s")  # the alarm says nothing by itself
         if status:
@@ -209,7 +209,7 @@ def _await(lock: int, until: float | None) -> None:
     latest = time.monotonic() + CONNECT if until is None else until
     while not _locked(lock):
         if time.monotonic() >= latest:
-            raise LinkDown("another command is still connecting", "try again in a moment")
+            raise LinkDown("has not answered another command yet, or ssh asks somebody something")
         time.sleep(_POLL)
 
 
@@ -228,7 +228,7 @@ def _listens(socket: str) -> bool:
 def _failed_since(errors: str, began: float) -> str:
     """What was said when a connection failed after ``began``; nothing where none did."""
     try:
-        return _read(errors) if os.stat(errors).st_mtime >= began else ""
+        return _read(errors) if began <= os.stat(errors).st_mtime <= time.time() + 1 else ""
     except OSError:
         return ""
 

@@ -16,7 +16,8 @@ import select
 import sys
 import time
 
-from orch.transport import LOST, Completed, LinkLost, PipeStream
+from orch.errors import OrchError
+from orch.transport import LONGEST, LOST, Completed, LinkLost, PipeStream
 
 _HELLO, _NEW_SESSION = 1, 0x10000002
 _DENIED, _FAILURE, _EXIT_MESSAGE = 0x80000002, 0x80000003, 0x80000004
@@ -91,14 +92,17 @@ class MuxStream(PipeStream):
         poll = select.poll()
         for fd in came:
             poll.register(fd, select.POLLIN)
-        left = len(came)
+        left, count = len(came), 0
         while left:
+            if count > LONGEST:
+                raise OrchError("host", "an answer without an end", "orch doctor")
             ready = poll.poll(None if until is None else _left(until) * 1000)
             if not ready:
                 raise TimeoutError
             for fd, _ in ready:
                 chunk = os.read(fd, self.CHUNK)
                 came[fd].append(chunk)
+                count += len(chunk)
                 if not chunk:
                     poll.unregister(fd)
                     left -= 1
