@@ -142,7 +142,7 @@ def test_an_interrupt_ends_the_looking_only(orch: Orch, agent: Agent, words: lis
 
 def _has_child(pid: int, verb: str) -> bool:
     done = subprocess.run(["ps", "-ww", "-o", "args=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return any(line.rstrip().endswith(f" {verb}") for line in done.stdout.splitlines())
+    return any(f" {verb} " in f"{line} " for line in done.stdout.splitlines())
 
 
 def test_control_c_on_a_terminal_does_not_reach_the_job(orch: Orch, agent: Agent, terminal: Terminal) -> None:
