@@ -57,12 +57,17 @@ def test_cs_says_which_version_brings_it(orch: Orch) -> None:
     assert __version__ in done.stdout
 
 
-@pytest.mark.parametrize("answer", ['{"v":1}', '{"v":1,"job":3,"jobs":3}', '{"v":1,"job":{},"jobs":[{}],"host":{}}'])
+class Broken(Orch):
+    """A command with a mistake of ours in it."""
+
+    def argv(self, *words: str | bytes) -> list[str | bytes]:
+        program = "import sys, orch.remote; orch.remote.bundle = None; from orch.cli.main import orch; sys.exit(orch())"
+        return [sys.executable, "-c", program, *words]
+
+
 @pytest.mark.parametrize("json_words", [[], ["--json"]], ids=["text", "json"])
-def test_a_failure_of_orch_itself(orch: Orch, answer: str, json_words: list[str]) -> None:
-    """An agent that answers what it never should stands for any mistake of ours."""
-    _answer_always(orch, answer)
-    done = orch("run", "job", f"echo {SECRET}", "--env", f"KEY={SECRET}", *json_words)
+def test_a_failure_of_orch_itself(orch: Orch, json_words: list[str]) -> None:
+    done = Broken(orch.home)("run", "job", f"echo {SECRET}", "--env", f"KEY={SECRET}", *json_words)
     assert (done.status, done.out) == (3, "")
     assert "Traceback" not in done.err
     text = done.error["hint"] if json_words else done.err
@@ -78,13 +83,16 @@ def test_a_failure_of_orch_itself(orch: Orch, answer: str, json_words: list[str]
 
 def test_a_failure_while_waiting_is_not_the_jobs_status(orch: Orch) -> None:
     orch("run", "job", "true", "--wait")
-    _answer_always(orch, '{"v":1}')
-    done = orch("wait", "job")
+    done = Broken(orch.home)("wait", "job")
     assert (done.status, "report" in done.err) == (255, True)
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "junk", "[]", "3", '{"error":3}', '{"error":{}}', '{"v":1', "[" * 20000, "\x00"]
+    "answer",
+    [
+        *("", "junk", "[]", "3", '{"error":3}', '{"error":{}}', '{"v":1', "[" * 20000, "\x00"),
+        *('{"v":1}', '{"v":1,"job":3,"jobs":3}', '{"v":1,"job":{},"jobs":[{}],"host":{}}'),
+    ],
 )
 def test_an_agent_that_talks_nonsense(orch: Orch, answer: str) -> None:
     _answer_always(orch, answer)
@@ -100,7 +108,7 @@ def _answer_always(orch: Orch, answer: str) -> None:
     for agent in (orch.home / ".orch").glob("agent-*"):
         if agent.name != "agent-test":
             shutil.rmtree(agent / "__pycache__")  # or Python takes what has the same size and second for the same
-            (agent / "__main__.py").write_text(f"import sys; sys.stdin.readline(); print({answer!r})\n")
+            (agent / "__main__.py").write_text(f"print({answer!r})\n")
 
 
 def test_closed_outputs(orch: Orch) -> None:
