@@ -58,7 +58,7 @@ def job(said: Any, host: str) -> dict[str, Any]:
     """A job as every face may show it."""
     if not is_job(said):
         raise nonsense(host, "it holds a job that there cannot be")
-    return {**dict.fromkeys(_JOB), **said, "host": host}
+    return {**said, "host": host, **{key: None for key in _JOB if key not in said}}
 
 
 def is_job(said: Any) -> bool:
