@@ -16,7 +16,6 @@ from orch_agent.model import JobRef, JobView
 
 from . import cache
 from .parallel import Asked
-from .patience import PAUSES, Patience
 
 PATIENCE = 10.0  # seconds a host is given before it counts as silent
 _MORE = 1.0  # seconds that the others are given once every job is found
@@ -105,8 +104,8 @@ def runs_of(remote: Remote, refs: Sequence[str]) -> list[str]:
     names = sorted({ref.name for ref in wanted if ref.run is None})
     if remote.transport.here or not names:
         return list(refs)
-    ask = partial(remote.call, "status", {"names": names}, PATIENCE)
-    jobs: list[JobView] = Patience(remote.host.name, tries=len(PAUSES)).go(ask)["jobs"]
+    # Long enough for a lane that died while the laptop slept to be noticed, and made anew.
+    jobs: list[JobView] = remote.call("status", {"names": names}, 2 * PATIENCE)["jobs"]
     return [str(ref) if ref.run else _newest(remote, ref, jobs) for ref in wanted]
 
 
