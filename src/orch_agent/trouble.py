@@ -40,8 +40,7 @@ def explain(error: Exception) -> Refusal:
 
 
 def _damaged(path: str, error: Exception) -> Refusal:
-    # A write-ahead log goes along: left behind, it would be taken for the new ledger's.
-    parts = [suffix for suffix in ("", "-wal") if os.path.exists(path + suffix)]
-    aside = " && ".join("mv {0}{1} {0}.broken{1}".format(shlex.quote(path), part) for part in parts)
+    # A write-ahead log goes along: left behind, it would be taken for the new ledger's. It may come and go by itself.
+    aside = "mv {0} {0}.broken && {{ [ ! -e {0}-wal ] || mv {0}-wal {0}.broken-wal; }}".format(shlex.quote(path))
     said = "the ledger %s is damaged (%s); the logs in %s are whole" % (path, error, layout.logs())
     return Refusal("host", said, aside, there=True)

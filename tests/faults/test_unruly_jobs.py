@@ -234,8 +234,8 @@ def test_the_views_of_other_jobs_outlive_the_job_that_opened_them(agent: Agent) 
     agent.tmux("kill-server")
     (agent.home / "go").touch()
     assert agent.wait("outer")["exit_code"] == 0
-    assert agent.show("inner")["job"]["state"] == "RUNNING"
-    assert "inner" in agent.tmux("list-sessions"), "the view of inner went with outer"
+    agent.running("inner")
+    eventually(lambda: "inner" in agent.tmux("list-sessions"), "the view of inner went with outer")
 
 
 @pytest.mark.parametrize("end", ["by itself", "cancelled"])
