@@ -1,6 +1,7 @@
 """argv -> what this process is: a verb that answers, or a companion that stays with a job.
 
-Companions import little, for they live long: ``runner``, ``adopt`` and ``view`` take a job's id.
+Companions import little, for they live long: ``supervisor``, which turns into a ``runner`` for each job, and ``adopt``
+and ``view``, which take a job's id.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 
 from .launch import detach
 
-COMPANIONS = ("runner", "adopt", "view")
+COMPANIONS = ("supervisor", "adopt", "view")
 
 
 def main() -> None:

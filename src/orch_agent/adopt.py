@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 
-from . import cgroup, files, layout, locks, request, tree, usage, view, wire
+from . import cgroup, files, layout, locks, request, supervision, tree, usage, view, wire
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
 from .model import CANCELLED, NODE_FAIL, Ended, Result
@@ -25,13 +25,13 @@ def main(job_id: str) -> None:
     """Watch over the job, unless somebody else does or there is nothing to watch."""
     detach.deafen()
     cgroup.keep_apart()
-    if not locks.try_hold(layout.adopt_file(job_id)):
+    if locks.try_hold(layout.adopt_file(job_id)) is None:
         return
     with open_ledger() as ledger:
         record = ledger.get(job_id)
         if record is None or record.started_at is None:
             return
-        if record.ended_at is not None or written_end(job_id):
+        if record.ended_at is not None or written_end(record):
             locks.release(job_id)  # it ended while we were on our way, and our own file shall not stay
             return
         if _has_runner(job_id):
@@ -77,15 +77,18 @@ def _watch(record: Record) -> Ended:
         family.group.remove()
     state, reason = (CANCELLED, "cancelled; ") if cancelled else (NODE_FAIL, "")
     reason += "its runner was killed and the command ran on without it; its exit status is unknown"
-    return Ended(time.time(), Result(state, None, None, reason, sampler.last.mem_peak_bytes, sampler.last.cpu_seconds))
+    last = sampler.last
+    result = Result(state, None, None, reason, last.mem_peak_bytes, last.cpu_seconds, attempt=record.attempt)
+    return Ended(time.time(), result)
 
 
 def _settle(ledger: Ledger, record: Record, end: Ended) -> None:
     try:
-        if written_end(record.id):
+        if written_end(record):
             return  # its runner lived after all, and knows better
         files.write_whole(layout.result_file(record.id), wire.result_to_json(end.at, end.result))
         locks.release(record.id)
-        ledger.settle(record.id, end)
+        ledger.settle(record, end)
+        supervision.poke()
     except (OSError, sqlite3.Error):
         pass  # a full disk: the lock falls with us, and whoever looks next finds nobody and says the same

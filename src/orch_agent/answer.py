@@ -12,7 +12,7 @@ import sys
 from . import trouble, wire
 from .model import Refusal
 
-STREAMS = ("submit", "logs")
+STREAMS = ("logs",)
 """Verbs that write their answer by themselves."""
 VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "examine")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 SOCKET = "tty.sock"
+SUPERVISOR_SOCKET = "supervisor.sock"
 
 
 def home() -> str:
@@ -80,6 +81,16 @@ def lock_file(job_id: str) -> str:
 def adopt_file(job_id: str) -> str:
     """Held by whoever adopted the job, so that only one does."""
     return os.path.join(live_dir(), job_id + ".adopt")
+
+
+def supervisor_lock() -> str:
+    """Held by the host's supervisor for as long as there is anything to do; tells who it is."""
+    return os.path.join(live_dir(), "supervisor.lock")
+
+
+def supervisor_socket() -> str:
+    """Where the supervisor is told that something has changed."""
+    return os.path.join(root(), SUPERVISOR_SOCKET)
 
 
 def log_file(name: str, run: int) -> str:

@@ -4,9 +4,8 @@ Invariants
 - A submission is on disk before anybody is told of it (WAL, synchronous=FULL).
 - One row a run, never deleted by accident, never renumbered: ``run`` counts up within a name,
   upper and lower case counting as one (file systems of macOS do not tell them apart either).
-- ``started_at`` is set once, by the runner that wins the claim; ``ended_at`` and ``result`` once, together.
-- Migrations only add: a ledger of every released version loads for ever, and an older agent
-  goes on reading a newer ledger.
+- ``started_at`` is set once an attempt, by the runner that wins the claim; ``ended_at`` and ``result`` once, together.
+- Whether another attempt follows is decided in the transaction that writes down the end of the one before.
 - Nobody holds a transaction open while waiting for anything but the disk.
 """
 
@@ -17,38 +16,23 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
-from . import layout, trouble, wire
+from . import layout, learn, retry, trouble, wire
+from .migrations import GENERATION, MIGRATIONS
 from .model import Ended, JobRef, JobSpec, Result
 
-MIGRATIONS = (
-    """
-    CREATE TABLE jobs (
-        id           TEXT PRIMARY KEY COLLATE NOCASE,
-        name         TEXT NOT NULL COLLATE NOCASE,
-        run          INTEGER NOT NULL,
-        spec         TEXT NOT NULL,
-        submitted_at REAL NOT NULL,
-        attempt      INTEGER NOT NULL DEFAULT 0,
-        started_at   REAL,
-        pid          INTEGER,
-        birth        TEXT,
-        boot_id      TEXT,
-        cgroup       TEXT,
-        ended_at     REAL,
-        result       TEXT,
-        UNIQUE (name, run)
-    );
-    CREATE INDEX jobs_live ON jobs (submitted_at) WHERE ended_at IS NULL;
-    CREATE INDEX jobs_ended ON jobs (ended_at);
-    """,
+_COLUMNS = (
+    "id, name, run, spec, submitted_at, attempt, started_at, pid, birth, boot_id, cgroup, ended_at, result, "
+    "queued, nice, cpus, mem, time_limit, after, array_id, task, task_limit, due, why, admitted_at, reserved"
 )
-_COLUMNS = "id, name, run, spec, submitted_at, attempt, started_at, pid, birth, boot_id, cgroup, ended_at, result"
 
 
 class Record(NamedTuple):
-    """One row: what was asked, by whom it was started, how it ended. Times in seconds since the epoch."""
+    """One row: what was asked, by whom it was started, how it ended. Times in seconds since the epoch.
+
+    ``mem``: bytes asked for, ``reserved``: since it was admitted. ``due``: not to start before; ``why``: of that.
+    """
 
     id: str
     name: str
@@ -63,6 +47,19 @@ class Record(NamedTuple):
     cgroup: Optional[str]
     ended_at: Optional[float]
     result_json: Optional[str]
+    queued: int = 0
+    nice: int = 0
+    cpus: float = 0.0
+    mem: Optional[int] = None
+    time_limit: Optional[float] = None
+    after: Optional[str] = None
+    array_id: Optional[str] = None
+    task: Optional[int] = None
+    task_limit: Optional[int] = None
+    due: Optional[float] = None
+    why: Optional[str] = None
+    admitted_at: Optional[float] = None
+    reserved: Optional[int] = None
 
     @property
     def spec(self) -> JobSpec:
@@ -132,7 +129,11 @@ class Ledger:
     def __init__(self, path: str) -> None:
         self.path = path
         self._db = _connect(path)
-        if self._version() < len(MIGRATIONS):
+        version = self._version()
+        if version >= GENERATION:
+            self._db.close()
+            raise trouble.from_the_future(path, version)
+        if version < len(MIGRATIONS):
             self._migrate()
 
     def __enter__(self) -> Ledger:
@@ -151,13 +152,16 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
                 for version in range(self._version(), len(MIGRATIONS)):
-                    for statement in MIGRATIONS[version].split(";"):
+                    for statement in MIGRATIONS[version]:
                         self._db.execute(statement)
                     self._db.execute("PRAGMA user_version = %d" % (version + 1))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; the only writer while it lasts."""
+        """All or nothing; the only writer while it lasts. Within another, a part of that."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -166,9 +170,24 @@ class Ledger:
             raise
         self._db.execute("COMMIT")
 
+    def rows(self, query: str, values: Iterable[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """What a query finds, one after the other."""
+        return iter(self._db.execute(query, tuple(values)))
+
+    def write(self, statement: str, values: Iterable[object] = ()) -> int:
+        """Change something; how many rows that were."""
+        return self._db.execute(statement, tuple(values)).rowcount
+
+    def changes(self) -> int:
+        """Differs after every change that another connection has made."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def select(self, rest: str, values: Iterable[object] = ()) -> Iterator[Record]:
+        """The rows that the rest of a query chooses, one after the other."""
+        return map(Record._make, self.rows("SELECT %s FROM jobs %s" % (_COLUMNS, rest), values))
+
     def _select(self, rest: str, values: Iterable[object] = ()) -> list[Record]:
-        rows = self._db.execute("SELECT %s FROM jobs %s" % (_COLUMNS, rest), tuple(values))  # noqa: S608 (our own text)
-        return [Record(*row) for row in rows]
+        return list(self.select(rest, values))
 
     # Reading
 
@@ -196,6 +215,10 @@ class Ledger:
         """Every job that ended at ``since`` or later, by time of submission."""
         return self._select("WHERE ended_at >= ? ORDER BY submitted_at, name, run", [since])
 
+    def is_busy(self) -> bool:
+        """Whether a job has not ended."""
+        return bool(next(self.rows("SELECT EXISTS (SELECT 1 FROM jobs WHERE ended_at IS NULL)"))[0])
+
     def quiet_since(self) -> Optional[float]:
         """When the last job ended; None while one has not, and where there never was one."""
         asked = "SELECT (SELECT max(ended_at) FROM jobs), EXISTS (SELECT 1 FROM jobs WHERE ended_at IS NULL)"
@@ -204,7 +227,8 @@ class Ledger:
 
     def last_run(self, name: str) -> int:
         """The highest run of ``name``, 0 where there is none."""
-        return int(self._db.execute("SELECT coalesce(max(run), 0) FROM jobs WHERE name = ?", [name]).fetchone()[0])
+        known = "SELECT run FROM jobs WHERE name = ? UNION ALL SELECT last_run FROM pruned WHERE name = ?"
+        return int(self._db.execute("SELECT coalesce(max(run), 0) FROM (%s)" % known, [name, name]).fetchone()[0])
 
     def names(self) -> list[str]:
         """Every job's name, the latest first."""
@@ -214,36 +238,65 @@ class Ledger:
 
     # Writing
 
-    def insert(self, job_id: str, run: int, spec: JobSpec, submitted_at: float) -> Record:
-        """A new row; call it inside a transaction."""
-        self._db.execute(
-            "INSERT INTO jobs (id, name, run, spec, submitted_at) VALUES (?, ?, ?, ?, ?)",
-            [job_id, spec.name, run, wire.spec_to_json(spec), submitted_at],
-        )
+    def insert(self, job_id: str, run: int, spec: JobSpec, submitted_at: float, **queue: object) -> Record:
+        """A new row, with what the queue goes by; call it inside a transaction."""
+        fields = {"id": job_id, "name": spec.name, "run": run, "spec": wire.spec_to_json(spec)}
+        fields.update(submitted_at=submitted_at, **queue)
+        places = ", ".join("?" * len(fields))
+        self.write("INSERT INTO jobs (%s) VALUES (%s)" % (", ".join(fields), places), fields.values())
         return self._select("WHERE id = ?", [job_id])[0]
 
     def claim(self, job_id: str, start: Start) -> bool:
         """Whether this start is the one that counts; call it inside a transaction."""
-        done = self._db.execute(
-            "UPDATE jobs SET attempt = attempt + 1, started_at = ?, pid = ?, birth = ?, boot_id = ?, cgroup = ? "
-            "WHERE id = ? AND started_at IS NULL AND ended_at IS NULL",
-            [*start, job_id],
+        return (
+            self.write(
+                "UPDATE jobs SET attempt = attempt + 1, started_at = ?, pid = ?, birth = ?, boot_id = ?, cgroup = ? "
+                "WHERE id = ? AND started_at IS NULL AND ended_at IS NULL",
+                [*start, job_id],
+            )
+            == 1
         )
-        return done.rowcount == 1
 
-    def settle(self, job_id: str, ended: Ended) -> bool:
-        """Write down the end, unless one is written already; whether this call did."""
-        text = wire.result_to_json(ended.at, ended.result)
-        done = self._db.execute(
-            "UPDATE jobs SET ended_at = ?, result = ? WHERE id = ? AND ended_at IS NULL", [ended.at, text, job_id]
-        )
-        return done.rowcount == 1
+    def settle(self, record: Record, ended: Ended) -> bool:
+        """Write down the end of this attempt, after which another may follow; whether this call did.
+
+        ``record`` is the row that was looked at: where it has begun again or ended since, nothing is done.
+        """
+        with self.transaction():
+            now = self.get(record.id)
+            if now is None or (now.attempt, now.started_at, now.ended_at) != (record.attempt, record.started_at, None):
+                return False
+            self._learn(now, ended)
+            following = retry.following(now, ended) if now.started_at is not None else None
+            text = wire.result_to_json(ended.at, ended.result)
+            if following is None:
+                self.write("UPDATE jobs SET ended_at = ?, result = ? WHERE id = ?", [ended.at, text, record.id])
+                return True
+            past = [record.id, now.attempt, now.started_at, ended.at, text]
+            self.write("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", past)
+            self.write(
+                "UPDATE jobs SET started_at = NULL, pid = NULL, birth = NULL, boot_id = NULL, cgroup = NULL, "
+                "admitted_at = NULL, reserved = NULL, queued = 1, due = ?, why = ?, mem = ? WHERE id = ?",
+                [*following, record.id],
+            )
+            return True
 
     def settle_unstarted(self, job_id: str, ended: Ended) -> bool:
         """Write down the end of a job that nobody has started; whether nobody has."""
-        with self.transaction():
-            record = self.get(job_id)
-            return record is not None and record.is_pending and self.settle(job_id, ended)
+        record = self.get(job_id)
+        return record is not None and record.is_pending and self.settle(record, ended)
+
+    def _learn(self, record: Record, ended: Ended) -> None:
+        """What this end teaches about the next run of its name."""
+        if record.started_at is None or not learn.teaches(ended.result):
+            return
+        rows = self.rows(
+            "SELECT started_at, ended_at, result FROM jobs WHERE name = ? AND result IS NOT NULL "
+            "AND started_at IS NOT NULL ORDER BY run DESC LIMIT ?",
+            [record.name, learn.RUNS],
+        )
+        lesson = learn.lesson([(record.started_at, ended.at, wire.result_to_json(ended.at, ended.result)), *rows])
+        self.write("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?)", [record.name, *lesson])
 
 
 def stored_end(record: Record) -> Optional[Ended]:

@@ -10,26 +10,35 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from typing import Optional
 
 from . import layout
 
+_PROBE = 0.001
+"""Seconds that a probe may take."""
 
-def hold(path: str) -> int:
-    """Create the lock file, held by this process until it ends; its descriptor is not inherited."""
+
+def hold(path: str, text: str = "") -> int:
+    """Create the lock file, held by this process until it ends; its descriptor is not inherited.
+
+    ``text`` tells whoever reads it what is held, should everything else be lost.
+    """
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     aside = "%s.%d" % (path, os.getpid())
     fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
+    os.write(fd, text.encode("ascii"))
     os.rename(aside, path)
     return fd
 
 
-def hold_again(path: str, fd: int) -> int:
+def hold_again(path: str, fd: int, text: str = "") -> int:
     """Bring back a lock file of ours that somebody removed; ``fd`` is what we hold, the answer what we hold then."""
     if os.path.exists(path):
         return fd
     try:
-        fresh = hold(path)
+        fresh = hold(path, text)
     except OSError:
         return fd  # a full disk: at the next look
     os.close(fd)
@@ -51,16 +60,24 @@ def is_held(path: str) -> bool:
         os.close(fd)
 
 
-def try_hold(path: str) -> bool:
-    """Take the lock on a file that stays, for as long as this process lives; whether we got it."""
+def try_hold(path: str) -> Optional[int]:
+    """Take the lock on a file that stays: its descriptor, held until it is closed; None where somebody has it."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except OSError:
-        os.close(fd)
-        return False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except OSError:
+            pass
+        try:
+            # Somebody who probes it stands in the way for a moment, and of us; a holder stands in the way of both.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return None
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        time.sleep(_PROBE)
 
 
 def release(job_id: str) -> None:

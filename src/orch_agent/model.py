@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional, Union
 
 PENDING = "PENDING"
@@ -28,8 +28,11 @@ PREEMPTED = "PREEMPTED"
 LIVE_STATES = frozenset({PENDING, RUNNING})
 END_STATES = frozenset({COMPLETED, FAILED, CANCELLED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, PREEMPTED})
 
-JOB_ENV = ("ORCH_JOB_ID", "ORCH_JOB", "ORCH_JOB_NAME", "ORCH_JOB_RUN")
-"""The environment variables that tell a job who it is: its id (the marker of its processes), NAME.n, NAME and n."""
+JOB_ENV = ("ORCH_JOB_ID", "ORCH_JOB", "ORCH_JOB_NAME", "ORCH_JOB_RUN", "ORCH_JOB_ATTEMPT", "ORCH_ARRAY_TASK")
+"""The environment variables that tell a job who it is.
+
+Its id (the marker of its processes), NAME.n, NAME and n, which attempt this is, and the task of an array.
+"""
 
 NAME_RULE = "a letter or digit, then at most 63 letters, digits, '_' or '-'"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
@@ -81,7 +84,12 @@ class JobRef(NamedTuple):
 
 
 class JobSpec(NamedTuple):
-    """What to run: fixed at submission, the same for every attempt."""
+    """What to run, and on what terms: fixed at submission, the same for every attempt.
+
+    ``mem``: bytes to reserve, None to learn them; ``mem_max``: bytes at which it is killed. ``cpus``: to reserve.
+    ``timeout`` ``retry_delay`` ``stall``: seconds. ``retries``: further attempts. ``after``: NAME or NAME.n, each of
+    which must complete first. ``array``: as Slurm writes it, ``0-9%3``. ``nice``: lower goes first. ``log_max``: bytes.
+    """
 
     name: str
     command: str
@@ -89,10 +97,25 @@ class JobSpec(NamedTuple):
     env: Mapping[str, str] = {}
     tty: bool = True
     keep_children: bool = False
+    mem: Optional[int] = None
+    mem_max: Optional[int] = None
+    cpus: float = 0.0
+    timeout: Optional[float] = None
+    retries: int = 0
+    retry_delay: float = 10.0
+    nice: int = 0
+    after: Sequence[str] = ()
+    array: Optional[str] = None
+    log_max: int = 10 << 30
+    stall: Optional[float] = None
 
 
 _VARIABLE_LIMIT = 131_000
 """Bytes of one environment variable (Linux: MAX_ARG_STRLEN is 131,072, name and NUL included)."""
+_LEAST = {"mem": 1, "mem_max": 1 << 20, "timeout": 0.001, "stall": 0.001, "log_max": 1 << 16, "cpus": 0.0}
+_LEAST.update(retries=0, retry_delay=0.0, nice=-10_000)
+_MOST = {"retries": 1000, "nice": 10_000, "cpus": 100_000.0}
+_LARGEST = 1 << 60
 
 
 def check_spec(spec: JobSpec) -> JobSpec:
@@ -104,6 +127,13 @@ def check_spec(spec: JobSpec) -> JobSpec:
     _check_text("working directory", spec.cwd or "")
     for key, value in spec.env.items():
         _check_variable(key, value)
+    for key, least in _LEAST.items():
+        value = getattr(spec, key)
+        if value is not None and not least <= value <= _MOST.get(key, _LARGEST):
+            said = "%s is %s, and can be from %s to %s" % (key, value, least, _MOST.get(key, _LARGEST))
+            raise Refusal("usage", said, "orch help run")
+    for ref in spec.after:
+        JobRef.parse(ref)
     return spec
 
 
@@ -136,6 +166,7 @@ class Result(NamedTuple):
     mem_peak_bytes: Optional[int] = None
     cpu_seconds: Optional[float] = None
     log_lost_bytes: int = 0
+    attempt: int = 0
 
 
 class Pending(NamedTuple):
@@ -145,11 +176,12 @@ class Pending(NamedTuple):
 
 
 class Running(NamedTuple):
-    """Its process tree lives. ``orphaned``: its runner is gone and somebody must adopt it."""
+    """Its process tree lives. ``orphaned``: without a runner, somebody must adopt it. ``reason``: what holds it."""
 
     started_at: float
     pid: int
     orphaned: bool = False
+    reason: Optional[str] = None
 
 
 class Ended(NamedTuple):

@@ -4,7 +4,7 @@ Invariants
 - Evidence is gathered in the order lock, processes, result: a runner writes the result before it lets go
   of the lock, so whoever finds the lock free and then no result has seen the truth.
 - Whoever sees an end that is not in the ledger writes it there; whoever sees an orphan has it adopted;
-  whoever sees an accepted job that nobody started starts it. So nothing depends on one process living.
+  whoever sees a job that has not ended sees to it that a supervisor lives. So nothing depends on one process living.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ import sqlite3
 import time
 from typing import Optional
 
-from . import cgroup, files, layout, locks, procs, tree, trouble, wire
+from . import cgroup, files, layout, locks, procs, supervision, tree, trouble, wire
 from .launch import detach
 from .ledger import Ledger, Record, stored_end
-from .model import CANCELLED, Ended, Pending, Result, Running, State
+from .model import CANCELLED, Ended, Result, Running, State
 from .state import Evidence, derive
-
-_START_PATIENCE = 3.0
-"""Seconds after which an accepted job without a runner is taken to have lost it on the way."""
-
 
 _FULL_LOOK = 1.0
 
 
-def written_end(job_id: str) -> Optional[Ended]:
-    """The end told by the job's result file, or None."""
-    found = wire.result_from_json(files.read_text(layout.result_file(job_id)) or "")
-    return Ended(*found) if found else None
+def written_end(record: Record) -> Optional[Ended]:
+    """The end of this attempt as the job's result file tells it, or None."""
+    found = wire.result_from_json(files.read_text(layout.result_file(record.id)) or "")
+    if found is None:
+        return None
+    # A result of an attempt before this one is no end of the job.
+    attempt = found[1].attempt or record.attempt
+    is_ours = attempt > record.attempt or (attempt == record.attempt and record.started_at is not None)
+    return Ended(*found) if is_ours else None
 
 
 def _last_sign(record: Record) -> float:
@@ -51,7 +52,7 @@ def evidence(record: Record) -> Evidence:
     return Evidence(
         lock_held=held,
         alive=alive,
-        end=written_end(record.id),
+        end=written_end(record),
         boot_id=procs.boot_id(),
         cancelled=os.path.exists(layout.cancel_file(record.id)),
         last_sign=_last_sign(record),
@@ -62,27 +63,35 @@ def evidence(record: Record) -> Evidence:
 def look(ledger: Ledger, record: Record) -> State:
     """The job's state now; see the invariants for what else happens."""
     state: Optional[State] = stored_end(record)
-    if state is None:
-        state = derive(record, evidence(record))
-        if isinstance(state, Ended):
-            locks.release(record.id)
-            _note(ledger, record, state)
-            group = cgroup.find(record.cgroup)
-            if group is not None:
-                group.remove()
-        elif isinstance(state, Running) and state.orphaned:
-            detach.agent("adopt", record.id)
-        elif isinstance(state, Pending) and abs(time.time() - record.submitted_at) > _START_PATIENCE:
-            detach.agent("runner", record.id)
+    if state is not None:
+        return state
+    supervision.ensure()
+    state = derive(record, evidence(record))
+    if isinstance(state, Ended):
+        locks.release(record.id)
+        group = cgroup.find(record.cgroup)
+        if group is not None:
+            group.remove()
+        following = _note(ledger, record, state)
+        if following is not None:
+            return look(ledger, following)
+    elif isinstance(state, Running) and state.orphaned:
+        detach.agent("adopt", record.id)
     return state
 
 
-def _note(ledger: Ledger, record: Record, end: Ended) -> None:
-    """Write down an end that was seen. On a full disk it is seen again by whoever looks next."""
+def _note(ledger: Ledger, record: Record, end: Ended) -> Optional[Record]:
+    """Write down an end that was seen; the row, if another attempt follows or somebody else knew more.
+
+    On a full disk the end is seen again by whoever looks next.
+    """
     try:
-        ledger.settle(record.id, end)
+        ledger.settle(record, end)
+        supervision.poke()
+        now = ledger.get(record.id)
     except sqlite3.Error:
-        pass
+        return None
+    return now if now is not None and now.ended_at is None and now != record else None
 
 
 class Watch:

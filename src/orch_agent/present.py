@@ -12,7 +12,7 @@ from .model import PENDING, RUNNING, Ended, JobView, Pending, State, Usage, rfc3
 def job_view(record: Record, state: State) -> JobView:
     """The JSON object of one run. ``host`` is filled in by the client, who knows what it calls this machine."""
     spec = record.spec
-    ended = state if isinstance(state, Ended) else None
+    ended, live = (state, None) if isinstance(state, Ended) else (None, state)
     used = _used(record, ended)
     return {
         "id": record.id,
@@ -20,7 +20,7 @@ def job_view(record: Record, state: State) -> JobView:
         "run": record.run,
         "host": None,
         "state": ended.result.state if ended else PENDING if isinstance(state, Pending) else RUNNING,
-        "reason": ended.result.reason if ended else state.reason if isinstance(state, Pending) else None,
+        "reason": live.reason if live else ended.result.reason if ended else None,
         "command": spec.command,
         "cwd": spec.cwd,
         "submitted_at": rfc3339(record.submitted_at),
@@ -29,13 +29,13 @@ def job_view(record: Record, state: State) -> JobView:
         "exit_code": ended.result.exit_code if ended else None,
         "signal": ended.result.signal if ended else None,
         "attempt": record.attempt,
-        "mem_request_bytes": None,
+        "mem_request_bytes": record.reserved if record.mem is None else record.mem,
         "mem_bytes": (used.mem_bytes or None) if used and not ended else None,
         "mem_peak_bytes": (used.mem_peak_bytes or None) if used else None,
         "cpu_seconds": used.cpu_seconds if used else None,
         "log_path": record.log_path,
         "code": None,
-        "after": [],
+        "after": (record.after or "").split(),
         "waiting_for_input": used.waiting_for_input if used and not ended else None,
         "cost_usd": None,
     }

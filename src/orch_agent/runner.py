@@ -18,7 +18,7 @@ import sqlite3
 import time
 from typing import Optional
 
-from . import cgroup, files, layout, locks, procs, request, terminal, tree, usage, wire
+from . import cgroup, files, joblog, layout, locks, procs, request, supervision, terminal, tree, usage, wire
 from .audience import Audience
 from .joblog import JobLog
 from .launch import detach
@@ -28,6 +28,8 @@ from .state import verdict
 
 _BATCH = 1 << 18
 _LAST_LOOK = 1.0
+TIMEOUT_GRACE = 10.0
+"""Seconds between TERM and KILL for a job that has reached its time limit."""
 
 
 def main(job_id: str) -> None:
@@ -46,10 +48,11 @@ def _try(record: Record) -> None:
     try:
         runner = Runner(record)
     except OSError as error:
-        # A full disk refuses this too; then the job stays pending, and whoever looks tries again.
+        # A full disk refuses this too; then the job stays pending, and the supervisor tries again.
         end = Ended(time.time(), Result(NODE_FAIL, reason="it could not be started: %s" % error))
         with open_ledger() as ledger:
             ledger.settle_unstarted(record.id, end)
+        supervision.poke()
     else:
         runner.run()
 
@@ -60,6 +63,7 @@ class Runner:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.spec = record.spec
+        joblog.create(record.log_path, layout.log_link(record.name))
         self.log = JobLog(record.log_path, layout.times_file(record.id))
         self.room = files.Reserved(layout.result_file(record.id))
         self.ending: Optional[tree.Ending] = None
@@ -86,6 +90,7 @@ class Runner:
         root = (self.child.pid, birth)
         self.tree = tree.Tree(self.record.id, root, self.group, os.getpid() if subreaper else None)
         self._listen()
+        self.ends_at = time.monotonic() + (self.spec.timeout or float("inf"))
         self.child.let_go()
         while not self._over():
             self._turn()
@@ -96,10 +101,16 @@ class Runner:
             now = ledger.get(self.record.id)
             if now is None or not now.is_pending:
                 return False
-            self.lock = locks.hold(layout.lock_file(self.record.id))
             self.group = cgroup.create(self.record.id)
             path = self.group.path if self.group else None
-            return ledger.claim(self.record.id, Start(time.time(), self.child.pid, birth, procs.boot_id(), path))
+            start = Start(time.time(), self.child.pid, birth, procs.boot_id(), path)
+            # Should the ledger be lost, the lock's own text tells what was started.
+            self.told = wire.start_to_json(start._asdict(), now.attempt + 1)
+            self.lock = locks.hold(layout.lock_file(self.record.id), self.told)
+            if not ledger.claim(self.record.id, start):
+                return False
+            self.record = ledger.get(self.record.id) or now
+            return True
 
     def _begin(self) -> None:
         """In the child, once let go."""
@@ -117,7 +128,7 @@ class Runner:
             **detach.environment(),
             "TERM": "xterm-256color" if self.spec.tty else "dumb",
             **self.spec.env,
-            **dict(zip(JOB_ENV, (self.record.id, self.record.ref, self.record.name, str(self.record.run)))),
+            **identity(self.record),
         }
 
     def _listen(self) -> None:
@@ -152,7 +163,8 @@ class Runner:
     def _patience(self) -> float:
         """Seconds until something is due by itself."""
         ending = self.ending is not None or self.wait_status is not None
-        due = min(self.next_sample - time.monotonic(), self.audience.patience())
+        now = time.monotonic()
+        due = min(self.next_sample - now, max(0.01, self.ends_at - now), self.audience.patience())
         return min(due, tree.STEP) if ending else due
 
     def _relay(self, limit: int = _BATCH) -> bool:
@@ -189,9 +201,11 @@ class Runner:
         now = time.monotonic()
         if self.child.master is None:
             self._follow_file()
+        if now >= self.ends_at:
+            self._end("timeout", TIMEOUT_GRACE)
         if now >= self.next_sample:
             self._heed(request.read(self.record.id))
-            self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock)
+            self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock, self.told)
             self.log.retry()
             usage.write(self.usage_fd, self.sampler.sample(self.tree.members().values(), self._waits(now)))
             self.next_sample = time.monotonic() + self.sampler.interval
@@ -248,6 +262,7 @@ class Runner:
                 pass
         end = Ended(time.time(), self._result(self.log.finish()))
         self._write_down(end)
+        supervision.poke()
         self.audience.farewell(_LAST_LOOK)
         files.remove(layout.usage_file(self.record.id))  # the result has the final account
         if self.group is not None:
@@ -268,7 +283,7 @@ class Runner:
 
     def _settle(self, end: Ended) -> None:
         with open_ledger() as ledger:
-            ledger.settle(self.record.id, end)
+            ledger.settle(self.record, end)
 
     def _result(self, lost: int) -> Result:
         assert self.wait_status is not None
@@ -278,7 +293,17 @@ class Runner:
         left = self.ending.asked if self.ending is not None else 0
         state, reason = verdict(self.cause, code, number, left)
         final = self.sampler.sample(self.tree.members().values(), None)
-        return Result(state, code, number, reason, final.mem_peak_bytes or None, round(final.cpu_seconds, 3), lost)
+        peak, cpu = final.mem_peak_bytes or None, round(final.cpu_seconds, 3)
+        return Result(state, code, number, reason, peak, cpu, lost, self.record.attempt)
+
+
+def identity(record: Record) -> dict[str, str]:
+    """The variables that tell a job who it is."""
+    words = (record.id, record.ref, record.name, str(record.run), str(record.attempt))
+    known = dict(zip(JOB_ENV, words))
+    if record.task is not None:
+        known[JOB_ENV[len(words)]] = str(record.task)
+    return known
 
 
 def _drain(fd: int) -> None:

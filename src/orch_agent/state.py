@@ -15,7 +15,7 @@ import signal
 from typing import NamedTuple, Optional
 
 from .ledger import Record, stored_end
-from .model import CANCELLED, COMPLETED, FAILED, NODE_FAIL, Ended, Pending, Result, Running, State
+from .model import CANCELLED, COMPLETED, FAILED, NODE_FAIL, TIMEOUT, Ended, Pending, Result, Running, State
 
 
 class Evidence(NamedTuple):
@@ -36,7 +36,7 @@ def derive(record: Record, seen: Evidence) -> State:
     if end is not None:
         return end
     if record.started_at is None:
-        return Pending("waits for room on a full disk" if seen.disk_full else "about to start")
+        return Pending("waits for room on a full disk" if seen.disk_full else _why_pending(record))
     if seen.lock_held:
         return Running(record.started_at, record.pid or 0)
     if record.boot_id and seen.boot_id and record.boot_id != seen.boot_id:
@@ -46,20 +46,29 @@ def derive(record: Record, seen: Evidence) -> State:
     return _lost(record, seen, "its runner was killed, and nothing of the job is left; its exit status is unknown")
 
 
+def _why_pending(record: Record) -> str:
+    """What the row itself tells; what others have to do with it is for the scheduler to say."""
+    if record.queued and record.admitted_at is None:
+        return "waits for its turn"
+    return "about to start"
+
+
 def _lost(record: Record, seen: Evidence, why: str) -> Ended:
     at = max(seen.last_sign, record.started_at or 0.0)
     if seen.cancelled:
-        return Ended(at, Result(CANCELLED, reason="cancelled; " + why))
-    return Ended(at, Result(NODE_FAIL, reason=why))
+        return Ended(at, Result(CANCELLED, reason="cancelled; " + why, attempt=record.attempt))
+    return Ended(at, Result(NODE_FAIL, reason=why, attempt=record.attempt))
 
 
 def verdict(cause: Optional[str], code: Optional[int], number: Optional[int], left: int) -> tuple[str, Optional[str]]:
     """State and reason of a command that was seen to end: by exit status ``code`` or signal ``number``.
 
-    ``cause``: who ended it, ``cancel`` or ``host`` or nobody. ``left``: how many processes it left behind.
+    ``cause``: who ended it, ``cancel``, ``timeout``, ``host`` or nobody. ``left``: how many processes it left behind.
     """
     if cause == "cancel":
         return CANCELLED, "cancelled"
+    if cause == "timeout":
+        return TIMEOUT, "it reached its time limit"
     if cause == "host":
         return NODE_FAIL, "the host was going down (its runner got SIGTERM)"
     if number is not None:

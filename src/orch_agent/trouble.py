@@ -39,6 +39,12 @@ def explain(error: Exception) -> Refusal:
     return Refusal("host", "cannot use %s: %s" % (path, said), "ORCH_HOME=DIR names a directory you may write")
 
 
+def from_the_future(path: str, version: int) -> Refusal:
+    """The refusal where a ledger was written by an orch that is too new for this one."""
+    said = "the ledger %s was written by a newer orch (its version is %d), which this one cannot read"
+    return Refusal("host", said % (path, version), "update orch on this laptop; nothing was changed")
+
+
 def _damaged(path: str, error: Exception) -> Refusal:
     # A write-ahead log goes along: left behind, it would be taken for the new ledger's. It may come and go by itself.
     aside = "mv {0} {0}.broken && {{ [ ! -e {0}-wal ] || mv {0}-wal {0}.broken-wal; }}".format(shlex.quote(path))

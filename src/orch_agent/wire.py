@@ -51,7 +51,15 @@ def spec_from_json(text: str) -> JobSpec:
     return spec_from(json.loads(text))
 
 
-_KINDS = {"name": str, "command": str, "cwd": str, "env": dict, "tty": bool, "keep_children": bool}
+_NUMBER = (int, float)
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "command", "cwd", "array"), str),
+    **dict.fromkeys(("tty", "keep_children"), bool),
+    **dict.fromkeys(("mem", "mem_max", "retries", "nice", "log_max"), int),
+    **dict.fromkeys(("cpus", "timeout", "retry_delay", "stall"), _NUMBER),
+    "env": dict,
+    "after": (list, tuple),
+}
 
 
 def spec_from(fields: Mapping[str, Any]) -> JobSpec:
@@ -60,12 +68,12 @@ def spec_from(fields: Mapping[str, Any]) -> JobSpec:
         raise Refusal("usage", "a specification is an object")
     known = {key: fields[key] for key in JobSpec._fields if fields.get(key) is not None}
     for key, value in known.items():
-        if not isinstance(value, _KINDS[key]):
-            raise Refusal("usage", "the specification's %s is no %s" % (key, _KINDS[key].__name__))
-    if not all(isinstance(value, str) for value in known.get("env", {}).values()):
-        raise Refusal("usage", "the specification's env holds something that is no text")
+        if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and _KINDS[key] is not bool):
+            raise Refusal("usage", "the specification's %s is of another type" % key)
+    if not all(isinstance(value, str) for value in [*known.get("env", {}).values(), *known.get("after", ())]):
+        raise Refusal("usage", "the specification's env or after holds something that is no text")
     try:
-        return JobSpec(**known)
+        return JobSpec(**{**known, **({"after": tuple(known["after"])} if "after" in known else {})})
     except TypeError:
         raise Refusal("usage", "a job needs a name and a command") from None
 
@@ -83,3 +91,8 @@ def result_from_json(text: str) -> Optional[tuple[float, Result]]:
         return float(fields["ended_at"]), Result(**known)
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def start_to_json(start: Mapping[str, Any], attempt: int) -> str:
+    """Text of a lock file: which process is which attempt of the job."""
+    return json.dumps({**start, "attempt": attempt}, separators=(",", ":"))

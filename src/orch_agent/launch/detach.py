@@ -96,7 +96,16 @@ def command(verb: str, *words: str) -> list[str]:
 
 def agent(verb: str, job_id: str) -> None:
     """Start ``verb`` of this agent for a job, as nobody's child, and return at once."""
-    aside(lambda: _become(verb, job_id))
+    from .. import layout
+
+    aside(lambda: _become(os.path.join(layout.job_dir(job_id), "agent.err"), verb, job_id))
+
+
+def companion(verb: str) -> None:
+    """Start ``verb`` of this agent for this host, as nobody's child, and return at once."""
+    from .. import layout
+
+    aside(lambda: _become(os.path.join(layout.root(), verb + ".err"), verb))
 
 
 def aside(work: Callable[[], None]) -> None:
@@ -114,6 +123,26 @@ def aside(work: Callable[[], None]) -> None:
         os._exit(0)
 
 
+def become_runner(job_id: str) -> None:
+    """In a fresh fork of the supervisor: a session of its own, nothing of what that has open, and its own name."""
+    from .. import layout
+
+    os.setsid()
+    _let_go()
+    os.umask(0o077)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _hear_errors(os.path.join(layout.job_dir(job_id), "agent.err"))
+
+
+def _hear_errors(path: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+    except OSError:
+        pass  # a full or read-only disk: what it has to say is lost, the job is not
+
+
 def _let_go() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -122,14 +151,8 @@ def _let_go() -> None:
     os.umask(original_umask)
 
 
-def _become(verb: str, job_id: str) -> None:
-    from .. import layout
-
-    try:
-        path = os.path.join(layout.job_dir(job_id), "agent.err")
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
-    except OSError:
-        pass  # a full or read-only disk: what it has to say is lost, the job is not
+def _become(errors: str, *words: str) -> None:
+    _hear_errors(errors)
     os.chdir("/")
-    words = scoped(command(verb, job_id), login(), _enable_linger)
-    os.execvpe(words[0], words, environment())
+    line = scoped(command(*words), login(), _enable_linger)
+    os.execvpe(line[0], line, environment())

@@ -1,4 +1,4 @@
-"""``submit``: accept a job, exactly once, and start it.
+"""``submit``: accept a job, exactly once, and see to it that it starts.
 
 The client makes the id. The same id again, after any failure at any point, is the same job.
 """
@@ -9,51 +9,124 @@ import os
 import shlex
 import stat
 import time
-from typing import BinaryIO
+from typing import Optional
 
-from .. import cgroup, joblog, layout, observe, procs, wire
-from ..launch import detach
+from .. import arrays, joblog, layout, memory, observe, supervision, wire
 from ..ledger import Ledger, Record, open_ledger
-from ..model import Ended, JobSpec, Refusal, Running, check_name, check_spec
-from .common import Request, text, view
+from ..model import Ended, JobRef, JobSpec, Refusal, Running, check_name, check_spec
+from ..schedule import size
+from .common import Answer, Request, find, text, view
 
 
-def stream(request: Request, out: BinaryIO) -> None:
-    """Accept, start, and say on ``out`` what became of it. Then open the view: nobody has to wait for that."""
+def run(request: Request) -> Answer:
+    """Accept, see to it that somebody starts it, and say what became of it."""
     job_id = check_name(text(request, "id"), "submission key")
     spec = _at_home(check_spec(wire.spec_from(request.get("spec") or {})))
-    # Never closed but by our end: who closes it last brings it to the disk anew, and that may as well be the runner.
+    # Never closed but by our end: who closes it last brings it to the disk anew, and that may as well be another.
     ledger = open_ledger()
-    record, created = _accept(ledger, job_id, spec)
-    if record.is_pending:
-        _start(record)
-    try:
-        out.write(wire.encode({"job": view(ledger, record), "created": created}))
-        out.flush()
-    finally:
-        if record.is_pending:
-            detach.aside(lambda: _open_view(record))
+    records, created = _accept(ledger, job_id, spec)
+    answer = {"job": view(ledger, records[0]), "created": created}
+    supervision.poke()
+    return {**answer, "tasks": len(records)} if spec.array is not None else answer
 
 
-def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[Record, bool]:
-    """The job's row, and whether this call wrote it."""
-    known = ledger.get(job_id)
-    if known is None:
+def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[list[Record], bool]:
+    """The job's row, or the rows of its array, and whether this call wrote them."""
+    known = _submitted(ledger, job_id)
+    if not known:
         _check_cwd(spec)
-        for directory in (layout.job_dir(job_id), layout.live_dir()):
-            os.makedirs(directory, mode=0o700, exist_ok=True)
+        _check_room(spec)
+        os.makedirs(layout.live_dir(), mode=0o700, exist_ok=True)
+        tasks = None if spec.array is None else arrays.parse(spec.array)
         with ledger.transaction():
-            known = ledger.get(job_id)
-            if known is None:
+            known = _submitted(ledger, job_id)
+            if not known:
                 _check_free(ledger, spec.name)
-                record = ledger.insert(job_id, _next_run(ledger, spec.name), spec, time.time())
-                joblog.create(record.log_path, layout.log_link(record.name))
-                return record, True
-    if known.spec_json != wire.spec_to_json(spec):
-        raise Refusal(
-            "conflict", "the id %s belongs to %s, submitted with another command or options" % (job_id, known.ref)
-        )
+                if tasks is None:
+                    return [_one(ledger, job_id, spec)], True
+                return _all(ledger, job_id, spec, tasks), True
+    if known[0].spec_json != wire.spec_to_json(spec):
+        said = "the id %s belongs to %s, submitted with another command or options" % (job_id, known[0].ref)
+        raise Refusal("conflict", said)
     return known, False
+
+
+def _submitted(ledger: Ledger, job_id: str) -> list[Record]:
+    """What was submitted under this id before."""
+    return list(ledger.select("WHERE id = ? OR array_id = ? ORDER BY run", [job_id, job_id]))
+
+
+def _one(ledger: Ledger, job_id: str, spec: JobSpec) -> Record:
+    os.makedirs(layout.job_dir(job_id), mode=0o700, exist_ok=True)
+    record = _insert(ledger, job_id, _next_run(ledger, spec.name), spec, _needs(ledger, spec))
+    joblog.create(record.log_path, layout.log_link(record.name))
+    return record
+
+
+def _all(ledger: Ledger, array_id: str, spec: JobSpec, array: arrays.Array) -> list[Record]:
+    """A row for each task: runs that follow one another. Their directories and logs are made when they start."""
+    check_name("%s-%d" % (array_id, array.tasks[-1]), "submission key of an array's task")
+    first = _next_run(ledger, spec.name, len(array.tasks))
+    needs = _needs(ledger, spec)
+    return [
+        _insert(ledger, "%s-%d" % (array_id, task), run, spec, needs, array_id, task, array.limit)
+        for run, task in enumerate(array.tasks, first)
+    ]
+
+
+def _insert(
+    ledger: Ledger,
+    job_id: str,
+    run: int,
+    spec: JobSpec,
+    needs: list[Record],
+    array_id: Optional[str] = None,
+    task: Optional[int] = None,
+    task_limit: Optional[int] = None,
+) -> Record:
+    for needed in needs:
+        ledger.write("INSERT INTO needs VALUES (?, ?)", [job_id, needed.id])
+    return ledger.insert(
+        job_id,
+        run,
+        spec,
+        time.time(),
+        queued=1,
+        nice=spec.nice,
+        cpus=spec.cpus,
+        mem=spec.mem,
+        time_limit=spec.timeout,
+        after=" ".join(needed.ref for needed in needs) or None,
+        array_id=array_id,
+        task=task,
+        task_limit=task_limit,
+    )
+
+
+def _needs(ledger: Ledger, spec: JobSpec) -> list[Record]:
+    """The runs that must complete first: of an array, each of its tasks."""
+    found: dict[str, Record] = {}
+    for ref in spec.after:
+        needed = find(ledger, ref)
+        is_array = needed.array_id is not None and JobRef.parse(ref).run is None
+        for one in _submitted(ledger, needed.array_id or "") if is_array else [needed]:
+            found[one.id] = one
+    return list(found.values())
+
+
+def _check_room(spec: JobSpec) -> None:
+    """Refuse what could never start here."""
+    if spec.mem is None and not spec.cpus:
+        return
+    host = memory.look()
+    room = host.total - host.reserve
+    if spec.mem is not None and spec.mem > room:
+        said = "it asks for %s of memory, and this host has %s for jobs"
+        raise Refusal(
+            "refused", said % (size(spec.mem), size(room)), "orch run %s --mem %s …" % (spec.name, size(room))
+        )
+    if spec.cpus > host.cpus:
+        raise Refusal("refused", "it asks for %g processors, and this host has %d" % (spec.cpus, host.cpus))
 
 
 def _at_home(spec: JobSpec) -> JobSpec:
@@ -87,10 +160,10 @@ def _check_free(ledger: Ledger, name: str) -> None:
             raise Refusal("name_in_use", said, hint)
 
 
-def _next_run(ledger: Ledger, name: str) -> int:
-    """The next number without a log that says something: logs outlive a lost ledger, and are never written over."""
+def _next_run(ledger: Ledger, name: str, count: int = 1) -> int:
+    """The next number, or the first of several, without a log that says something: no log is ever written over."""
     run = ledger.last_run(name) + 1
-    while _is_used(layout.log_file(name, run)):
+    while any(_is_used(layout.log_file(name, one)) for one in range(run, run + count)):
         run += 1
     return run
 
@@ -101,16 +174,3 @@ def _is_used(log: str) -> bool:
     except OSError:
         return False
     return found.st_size > 0 or not stat.S_ISREG(found.st_mode)
-
-
-def _start(record: Record) -> None:
-    if procs.MARKER in os.environ:
-        # A job submits a job: what we start, a tmux server perhaps, is not to count as that job's.
-        cgroup.keep_apart()
-    detach.agent("runner", record.id)
-
-
-def _open_view(record: Record) -> None:
-    from ..launch import tmux  # late: what it needs takes as long to import as all the rest of a submission
-
-    tmux.open_if_few(record)

@@ -1,0 +1,161 @@
+"""Which of the waiting jobs may start now, and why the others may not. Pure.
+
+Invariants
+- What is given away never exceeds what is left: a job starts only where all it asks for fits.
+- First come, first served (by ``nice`` first). The first job that does not fit is the head: what starts before it
+  may not make it later than it would have been. That is so for a job that fits beside it, and for one whose time limit
+  ends it before the head can start.
+- Nobody knows when jobs without a time limit end, so a head may be overtaken wrongly; once it has waited for
+  ``PATIENCE``, only jobs that are sure to end in time may still pass it. So no head starves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Optional
+
+PATIENCE = 1800.0
+"""Seconds for which a head lets others pass that are not sure to end in time."""
+DEPTH = 500
+"""How many jobs behind the head are looked at."""
+
+
+class Room(NamedTuple):
+    """What is left to give away: bytes of memory, processors."""
+
+    mem: int
+    cpus: float
+
+    def fits(self, mem: int, cpus: float) -> bool:
+        """Whether that much is left."""
+        return mem <= self.mem and (cpus <= self.cpus + 1e-9 or not cpus)
+
+    def less(self, mem: int, cpus: float) -> Room:
+        """What is left after giving that away."""
+        return Room(self.mem - mem, self.cpus - cpus)
+
+
+class Active(NamedTuple):
+    """A job that has been admitted: what it holds, and when it is expected to end (seconds since the epoch)."""
+
+    name: str
+    mem: int
+    cpus: float
+    ends: Optional[float] = None
+
+
+class Waiting(NamedTuple):
+    """A job that could start. ``limit``: the seconds after which it is ended; ``since``: when it came to wait."""
+
+    id: str
+    name: str
+    mem: int
+    cpus: float = 0.0
+    limit: Optional[float] = None
+    since: float = 0.0
+
+
+class Head(NamedTuple):
+    """The first that does not fit: what it lacks, whose end makes room for it (None: nobody's), and when."""
+
+    job: Waiting
+    lacks: str
+    frees: Optional[str]
+    at: Optional[float]
+
+
+class Plan(NamedTuple):
+    """Who starts, in this order, and who is first among those who do not."""
+
+    starts: list[Waiting]
+    head: Optional[Head]
+
+
+def plan(now: float, left: Room, active: Sequence[Active], waiting: Iterable[Waiting], most: int = 1 << 30) -> Plan:
+    """Choose among ``waiting``, which come in the order of the queue; at most ``most`` of them."""
+    starts: list[Waiting] = []
+    holding = list(active)
+    queue = iter(waiting)
+    for job in queue:
+        if len(starts) >= most:
+            return Plan(starts, None)
+        if not left.fits(job.mem, job.cpus):
+            passing = _overtake(now, left, holding, job, queue, most - len(starts))
+            return Plan(starts + passing, _head(job, left, holding))
+        starts.append(job)
+        left = left.less(job.mem, job.cpus)
+        holding.append(Active(job.name, job.mem, job.cpus, None if job.limit is None else now + job.limit))
+    return Plan(starts, None)
+
+
+class _Turn(NamedTuple):
+    """When the head can start (None: unknown), after whose end, and what is left beside it then."""
+
+    at: Optional[float]
+    frees: Optional[str]
+    spare: Room
+
+
+def _turn(head: Waiting, left: Room, holding: Sequence[Active]) -> _Turn:
+    """The head's turn, if all end when they are expected to."""
+    unknown = float("inf")
+    for one in sorted(holding, key=lambda job: unknown if job.ends is None else job.ends):
+        left = Room(left.mem + one.mem, left.cpus + one.cpus)
+        if left.fits(head.mem, head.cpus):
+            return _Turn(one.ends, one.name, left.less(head.mem, head.cpus))
+    return _Turn(None, None, left)
+
+
+def _overtake(
+    now: float, left: Room, holding: Sequence[Active], head: Waiting, behind: Iterable[Waiting], most: int
+) -> list[Waiting]:
+    turn = _turn(head, left, holding)
+    spare = turn.spare
+    patient = now - head.since < PATIENCE
+    starts: list[Waiting] = []
+    for _, job in zip(range(DEPTH), behind):
+        if len(starts) >= most:
+            break
+        if not left.fits(job.mem, job.cpus):
+            continue
+        in_time = job.limit is not None and turn.at is not None and now + job.limit <= turn.at
+        if not in_time:
+            if not patient or not spare.fits(job.mem, job.cpus):
+                continue
+            spare = spare.less(job.mem, job.cpus)
+        starts.append(job)
+        left = left.less(job.mem, job.cpus)
+    return starts
+
+
+def _head(job: Waiting, left: Room, holding: Sequence[Active]) -> Head:
+    turn = _turn(job, left, holding)
+    lacks = size(job.mem) if job.mem > left.mem else "%g processors" % job.cpus
+    return Head(job, lacks, turn.frees, turn.at)
+
+
+def reason(head: Head, now: float) -> str:
+    """Why the head waits, for a person."""
+    if head.frees is None:
+        return "waits for %s, which other programs use" % head.lacks
+    text = "waits for %s; frees when %s ends" % (head.lacks, head.frees)
+    return text if head.at is None else "%s, %s" % (text, about(head.at - now))
+
+
+def size(amount: int) -> str:
+    """``4.0GB`` of 2^32 bytes."""
+    value = float(amount)
+    for unit in ("B", "KB", "MB"):
+        if value < 1024:
+            return "%d%s" % (value, unit) if unit == "B" else "%.1f%s" % (value, unit)
+        value /= 1024
+    return "%.1fGB" % value
+
+
+def about(seconds: float) -> str:
+    """``about 40 min``"""
+    if seconds < 60:
+        return "within a minute" if seconds > 0 else "any time now"
+    if seconds < 5400:
+        return "about %d min" % round(seconds / 60)
+    return "about %d h" % round(seconds / 3600)
