@@ -36,13 +36,14 @@ class Host(NamedTuple):
 
 
 class JobDefaults(NamedTuple):
-    """What a repository's ``orch.toml`` says of one job; None is "not said"."""
+    """What a repository's ``orch.toml`` says of one job; ``command`` None is "not said".
+
+    ``terms``: of the fields of a ``JobSpec`` those that it sets.
+    """
 
     command: str | None
     cwd: str
-    env: Mapping[str, str]
-    tty: bool = True
-    keep_children: bool = False
+    terms: Mapping[str, Any]
 
 
 class HostStatus(NamedTuple):
@@ -95,7 +96,7 @@ def label(job: JobView) -> str:
 
 def is_meant(job: JobView, wanted: JobRef) -> bool:
     """Whether ``wanted`` is this run or its name; upper and lower case are one name."""
-    return bool(job["name"].lower() == wanted.name.lower() and wanted.run in (None, job["run"]))
+    return bool(job["name"].lower() == wanted.name.lower() and wanted.covers(job["run"]))
 
 
 def job_status(job: JobView) -> int:

@@ -65,22 +65,35 @@ def check_name(text: str, what: str = "job name") -> str:
     return text
 
 
+_RUNS = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?\Z", re.ASCII)
+
+
 class JobRef(NamedTuple):
-    """``NAME`` (the newest run) or ``NAME.n`` (the n-th)."""
+    """``NAME`` (the newest run, or the array that it is a task of), ``NAME.n`` (the n-th) or ``NAME.n-m``."""
 
     name: str
     run: Optional[int]
+    last: Optional[int] = None
 
     @staticmethod
     def parse(text: str) -> JobRef:
-        """Read a reference; refuses what is neither ``NAME`` nor ``NAME.n``."""
-        name, dot, run = text.partition(".")
-        if dot and not (run.isascii() and run.isdigit() and len(run) < 10 and run[0] != "0"):
+        """Read a reference; refuses what is none."""
+        name, dot, runs = text.partition(".")
+        if not dot:
+            return JobRef(check_name(name), None)
+        found = _RUNS.match(runs)
+        first, last = (int(word) if word else None for word in found.groups()) if found else (None, None)
+        if first is None or (last is not None and last < first):
             raise Refusal("usage", "%r is not a job: write NAME or NAME.RUN, as in train.3" % text)
-        return JobRef(check_name(name), int(run) if dot else None)
+        return JobRef(check_name(name), first, None if last == first else last)
+
+    def covers(self, run: int) -> bool:
+        """Whether this run of the name is one of those meant; any, where no number is said."""
+        return self.run is None or self.run <= run <= (self.last or self.run)
 
     def __str__(self) -> str:
-        return self.name if self.run is None else "%s.%d" % (self.name, self.run)
+        runs = "" if self.run is None else ".%d" % self.run
+        return self.name + runs + ("" if self.last is None else "-%d" % self.last)
 
 
 class JobSpec(NamedTuple):

@@ -105,7 +105,7 @@ class Runner:
             path = self.group.path if self.group else None
             start = Start(time.time(), self.child.pid, birth, procs.boot_id(), path)
             # Should the ledger be lost, the lock's own text tells what was started.
-            self.told = wire.start_to_json(start._asdict(), now.attempt + 1)
+            self.told = wire.start_to_json(start._asdict(), now.attempt + 1, os.getpid())
             self.lock = locks.hold(layout.lock_file(self.record.id), self.told)
             if not ledger.claim(self.record.id, start):
                 return False

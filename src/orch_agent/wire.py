@@ -93,6 +93,6 @@ def result_from_json(text: str) -> Optional[tuple[float, Result]]:
         return None
 
 
-def start_to_json(start: Mapping[str, Any], attempt: int) -> str:
-    """Text of a lock file: which process is which attempt of the job."""
-    return json.dumps({**start, "attempt": attempt}, separators=(",", ":"))
+def start_to_json(start: Mapping[str, Any], attempt: int, runner: int) -> str:
+    """Text of a lock file: which process is which attempt of the job, and which its runner."""
+    return json.dumps({**start, "attempt": attempt, "runner": runner}, separators=(",", ":"))

@@ -138,7 +138,14 @@ class Agent:
 
     def runner(self, job_id: str) -> int:
         """The pid of the job's runner."""
-        return eventually(lambda: self._find(f"{self.directory}\0runner\0{job_id}\0"), "a runner lives")
+        return eventually(lambda: self._holder(job_id), "a runner lives")
+
+    def _holder(self, job_id: str) -> int | None:
+        try:
+            pid: int = json.loads((self.root / "live" / f"{job_id}.lock").read_text())["runner"]
+        except (OSError, ValueError):
+            return None
+        return pid if Path(f"/proc/{pid}").exists() else None
 
     def _find(self, words: str) -> int | None:
         for entry in os.listdir("/proc"):

@@ -10,7 +10,7 @@ from orch_agent.model import CANCELLED, JobView
 from . import options
 from .args import Arguments, Command, Option
 from .output import document, say
-from .values import duration
+from orch.units import duration
 
 COMMAND = Command(
     name="cancel",

@@ -1,21 +1,9 @@
-"""How values are written on the command line: durations, points in time, counts, variables."""
+"""How values are written that only the command line takes: points in time, counts, variables."""
 
 from __future__ import annotations
 
-import re
-
 from orch.errors import OrchError, usage
-
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)", re.ASCII)
-
-
-def duration(text: str) -> float:
-    """Seconds in ``10s``, ``5m``, ``3h``, ``1d`` or a plain number."""
-    found = _DURATION.fullmatch(text)
-    if not found:
-        raise usage(f"{text!r} is no duration", "write 10s, 5m, 3h, 1d, or seconds")
-    return float(found[1]) * _SECONDS[found[2]]
+from orch.units import duration
 
 
 def moment(text: str) -> float | dict[str, float]:

@@ -10,7 +10,7 @@ from orch.ops.wait import Waited, wait
 from . import options
 from .args import Arguments, Command, Option
 from .output import document, note, note_of_link, say
-from .values import duration
+from orch.units import duration
 
 COMMAND = Command(
     name="wait",
