@@ -78,7 +78,8 @@ def _watch(record: Record) -> Ended:
     state, reason = (CANCELLED, "cancelled; ") if cancelled else (NODE_FAIL, "")
     reason += "its runner was killed and the command ran on without it; its exit status is unknown"
     last = sampler.last
-    result = Result(state, None, None, reason, last.mem_peak_bytes, last.cpu_seconds, attempt=record.attempt)
+    cause = "cancel" if cancelled else None
+    result = Result(state, None, None, reason, last.mem_peak_bytes, last.cpu_seconds, 0, record.attempt, cause)
     return Ended(time.time(), result)
 
 

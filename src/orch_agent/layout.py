@@ -53,6 +53,16 @@ def usage_file(job_id: str) -> str:
     return os.path.join(job_dir(job_id), "usage")
 
 
+def samples_file(job_id: str) -> str:
+    """What this attempt has used over time."""
+    return os.path.join(job_dir(job_id), "samples")
+
+
+def black_box(job_id: str) -> str:
+    """What was seen at this attempt's peak of memory, and at its end."""
+    return os.path.join(job_dir(job_id), "blackbox.json")
+
+
 def times_file(job_id: str) -> str:
     """When which byte of the log was written: pairs of seconds and offset."""
     return os.path.join(job_dir(job_id), "times")

@@ -170,7 +170,12 @@ def _check_variable(key: str, value: str) -> None:
 
 
 class Result(NamedTuple):
-    """How a job ended. ``exit_code`` and ``signal`` are both None where nobody could know."""
+    """How a job ended. ``exit_code`` and ``signal`` are both None where nobody could know.
+
+    ``cause``: who ended it where it was not the command itself, or a stranger: ``cancel`` (a person), ``timeout``,
+    ``stall``, ``guard`` (of the host's memory), ``limit`` (--mem-max), ``kernel``, ``host`` (it went down), ``needs``
+    (a job that had to complete first did not).
+    """
 
     state: str
     exit_code: Optional[int] = None
@@ -180,6 +185,7 @@ class Result(NamedTuple):
     cpu_seconds: Optional[float] = None
     log_lost_bytes: int = 0
     attempt: int = 0
+    cause: Optional[str] = None
 
 
 class Pending(NamedTuple):
@@ -208,12 +214,16 @@ State = Union[Pending, Running, Ended]
 
 
 class Usage(NamedTuple):
-    """What a job uses: anonymous and shared memory in bytes, processor time in seconds."""
+    """What a job uses: anonymous and shared memory in bytes, processor time in seconds.
+
+    ``stalled_since``: since when it has done nothing, where that is long ago. Then it does not wait for input.
+    """
 
     mem_bytes: int
     mem_peak_bytes: int
     cpu_seconds: float
     waiting_for_input: Optional[bool] = None
+    stalled_since: Optional[float] = None
 
 
 def rfc3339(at: Optional[float]) -> Optional[str]:

@@ -121,4 +121,5 @@ class Watch:
 
 def cancel_pending(ledger: Ledger, job_id: str) -> bool:
     """End a job before it starts; whether it had not started."""
-    return ledger.settle_unstarted(job_id, Ended(time.time(), Result(CANCELLED, reason="cancelled before it started")))
+    result = Result(CANCELLED, reason="cancelled before it started", cause="cancel")
+    return ledger.settle_unstarted(job_id, Ended(time.time(), result))

@@ -138,7 +138,7 @@ def resolve_needs(ledger: Ledger) -> bool:
             if state != COMPLETED:
                 for (job_id,) in list(ledger.rows("SELECT job_id FROM needs WHERE needs_id = ?", [record.id])):
                     why = "%s, which had to complete first, ended as %s" % (record.ref, state)
-                    ledger.settle_unstarted(job_id, Ended(time.time(), Result(CANCELLED, reason=why)))
+                    ledger.settle_unstarted(job_id, Ended(time.time(), Result(CANCELLED, reason=why, cause="needs")))
                     ledger.write("DELETE FROM needs WHERE job_id = ?", [job_id])
             ledger.write("DELETE FROM needs WHERE needs_id = ?", [record.id])
     return bool(ended)

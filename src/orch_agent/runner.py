@@ -68,6 +68,7 @@ class Runner:
         self.room = files.Reserved(layout.result_file(record.id))
         self.ending: Optional[tree.Ending] = None
         self.cause: Optional[str] = None
+        self.why: Optional[str] = None
         self.wait_status: Optional[int] = None
         self.next_sample = 0.0
         self.quiet_since = time.monotonic()
@@ -235,9 +236,9 @@ class Runner:
         if grace is not None:
             self._end("cancel", grace)
 
-    def _end(self, cause: str, grace: float) -> None:
-        if self.wait_status is None:
-            self.cause = self.cause or cause
+    def _end(self, cause: str, grace: float, why: Optional[str] = None) -> None:
+        if self.wait_status is None and self.cause is None:
+            self.cause, self.why = cause, why
         if self.ending is None:
             self.ending = tree.Ending(self.tree, grace)
         else:
@@ -291,10 +292,10 @@ class Runner:
         code = os.WEXITSTATUS(self.wait_status) if exited else None
         number = None if exited else os.WTERMSIG(self.wait_status)
         left = self.ending.asked if self.ending is not None else 0
-        state, reason = verdict(self.cause, code, number, left)
+        state, reason = verdict(self.cause, code, number, left, self.why)
         final = self.sampler.sample(self.tree.members().values(), None)
         peak, cpu = final.mem_peak_bytes or None, round(final.cpu_seconds, 3)
-        return Result(state, code, number, reason, peak, cpu, lost, self.record.attempt)
+        return Result(state, code, number, reason, peak, cpu, lost, self.record.attempt, self.cause)
 
 
 def identity(record: Record) -> dict[str, str]:

@@ -56,21 +56,29 @@ def _why_pending(record: Record) -> str:
 def _lost(record: Record, seen: Evidence, why: str) -> Ended:
     at = max(seen.last_sign, record.started_at or 0.0)
     if seen.cancelled:
-        return Ended(at, Result(CANCELLED, reason="cancelled; " + why, attempt=record.attempt))
+        return Ended(at, Result(CANCELLED, reason="cancelled; " + why, attempt=record.attempt, cause="cancel"))
     return Ended(at, Result(NODE_FAIL, reason=why, attempt=record.attempt))
 
 
-def verdict(cause: Optional[str], code: Optional[int], number: Optional[int], left: int) -> tuple[str, Optional[str]]:
+_CAUSES = {
+    "cancel": (CANCELLED, "cancelled"),
+    "timeout": (TIMEOUT, "it reached its time limit"),
+    "stall": (CANCELLED, "stalled"),
+    "host": (NODE_FAIL, "the host was going down (its runner got SIGTERM)"),
+}
+"""What becomes of a job that somebody ended, and the reason where he gives none."""
+
+
+def verdict(
+    cause: Optional[str], code: Optional[int], number: Optional[int], left: int, why: Optional[str] = None
+) -> tuple[str, Optional[str]]:
     """State and reason of a command that was seen to end: by exit status ``code`` or signal ``number``.
 
-    ``cause``: who ended it, ``cancel``, ``timeout``, ``host`` or nobody. ``left``: how many processes it left behind.
+    ``cause``: who ended it, as in ``Result``, and ``why``. ``left``: how many processes it left behind.
     """
-    if cause == "cancel":
-        return CANCELLED, "cancelled"
-    if cause == "timeout":
-        return TIMEOUT, "it reached its time limit"
-    if cause == "host":
-        return NODE_FAIL, "the host was going down (its runner got SIGTERM)"
+    if cause in _CAUSES:
+        state, usual = _CAUSES[cause]
+        return state, why or usual
     if number is not None:
         return FAILED, "killed by %s" % _signal_name(number)
     reason = "%d processes it left behind were ended (--keep-children keeps them)" % left if left else None
