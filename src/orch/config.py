@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from orch_agent.model import Refusal, check_name, is_name
 
-from . import paths
+from . import paths, units
 from .errors import ConfigError, nearest, usage
 from .model import Host, JobDefaults
 
@@ -24,6 +24,7 @@ LOCAL = Host("local", "local")
 _TYPES = {str: "a text in quotes", bool: "true or false", dict: "a table"}
 _EXAMPLES = {str: '"..."', bool: "true", dict: '{ NAME = "..." }'}
 _JOB_KEYS = {"command": str, "cwd": str, "env": dict, "tty": bool, "keep_children": bool}
+_TERMS = dict.fromkeys(units.TERMS, object)
 
 
 class Elsewhere(ConfigError):
@@ -130,17 +131,29 @@ def _job(name: str, fields: object, source: str) -> JobDefaults:
     where = f"[jobs.{name}]"
     if not isinstance(fields, dict):
         raise ConfigError(f"{source}: {where} must be {_TYPES[dict]}", f'write {where} and under it command = "..."')
-    check_keys(fields, _JOB_KEYS, source, where)
+    check_keys(fields, {**_JOB_KEYS, **_TERMS}, source, where)
     env = fields.get("env", {})
     check_keys(env, dict.fromkeys(env, str), source, f"[jobs.{name}.env]")
     cwd = os.path.join(os.path.dirname(source), os.path.expanduser(fields.get("cwd", "")))
-    return JobDefaults(
-        fields.get("command"),
-        os.path.normpath(cwd),
-        env,
-        fields.get("tty", True),
-        fields.get("keep_children", False),
-    )
+    terms = {key: _term(key, value, f"{source}: {where}") for key, value in fields.items() if key in _TERMS}
+    kept = {key: fields[key] for key in ("env", "tty", "keep_children") if key in fields}
+    return JobDefaults(fields.get("command"), os.path.normpath(cwd), {**kept, **terms})
+
+
+def _term(key: str, value: object, where: str) -> object:
+    """A term of a job, written as on the command line or as a number; of ``after`` there may be several."""
+    try:
+        if key == "after":
+            return tuple(_read_term(key, one) for one in (value if isinstance(value, list) else [value]))
+        return _read_term(key, value)
+    except Refusal as refusal:
+        raise ConfigError(f"{where} {key}: {refusal.message}", refusal.hint) from None
+
+
+def _read_term(key: str, value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise usage(f"{_written(value)} is neither a text nor a number", f'as on the command line: {key} = "..."')
+    return units.TERMS[key](str(value))
 
 
 def check_keys(table: Mapping[str, Any], known: Mapping[str, type], source: str, where: str) -> None:

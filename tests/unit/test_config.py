@@ -103,11 +103,36 @@ def test_a_job_of_the_repository(home: Path) -> None:
         '[jobs.train]\ncommand = "python train.py"\ntty = false\nenv = { A = "1" }\n[jobs.deep]\ncwd = "src/../src"\n'
     )
     job = config.project_job("train", str(deep))
-    assert job == ("python train.py", str(home / "repo"), {"A": "1"}, False, False)
+    assert job == ("python train.py", str(home / "repo"), {"env": {"A": "1"}, "tty": False})
     job = config.project_job("deep", str(deep))
     assert job is not None and (job.command, job.cwd) == (None, str(home / "repo" / "src"))
     assert config.project_job("other", str(deep)) is None
     assert config.project_job("train", str(home)) is None
+
+
+def test_the_terms_of_a_job(home: Path) -> None:
+    (home / "orch.toml").write_text(
+        '[jobs.train]\nmem = "6G"\nmem_max = 8589934592\ncpus = 1.5\ntimeout = "3h"\nretries = 2\nretry_delay = 30\n'
+        'after = ["prep", "data.3"]\narray = "0-9%3"\nnice = -5\nlog_max = "1GB"\nstall = "30m"\n'
+        '[jobs.one]\nafter = "prep"\narray = 3\n'
+    )
+    job = config.project_job("train", os.getcwd())
+    assert job is not None
+    assert job.terms == {
+        "mem": 6 << 30,
+        "mem_max": 8 << 30,
+        "cpus": 1.5,
+        "timeout": 10800,
+        "retries": 2,
+        "retry_delay": 30,
+        "after": ("prep", "data.3"),
+        "array": "0-9%3",
+        "nice": -5,
+        "log_max": 1 << 30,
+        "stall": 1800,
+    }
+    one = config.project_job("one", os.getcwd())
+    assert one is not None and one.terms == {"after": ("prep",), "array": "3"}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +146,10 @@ def test_a_job_of_the_repository(home: Path) -> None:
         ("[jobs.train]\nenv = { A = 1 }", "[jobs.train.env] A must be a text"),
         ("[jobs.train]\nenv = true", "env must be a table, and is true"),
         ("[jobs]\ntrain = 1", "[jobs.train] must be a table"),
+        ('[jobs.train]\nmem = "6 apples"', "[jobs.train] mem: '6 apples' is no size"),
+        ("[jobs.train]\nmem = true", "[jobs.train] mem: true is neither a text nor a number"),
+        ("[jobs.train]\nretries = 1.5", "[jobs.train] retries: '1.5' is no whole number"),
+        ('[jobs.train]\nafter = ["prep", "a b"]', "[jobs.train] after: job name 'a b' is not allowed"),
     ],
 )
 def test_mistakes_in_a_repository(home: Path, text: str, message: str) -> None:

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from orch.cli.values import count, duration, moment, variable
+from orch.cli.values import count, moment, variable
 from orch.errors import OrchError
+from orch.units import duration, processors, size, whole
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,28 @@ def test_counts_and_variables() -> None:
         with pytest.raises(OrchError) as caught:
             variable(wrong)
         assert not wrong or repr(wrong) not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *[("6G", 6 << 30), ("6GB", 6 << 30), ("6GiB", 6 << 30), ("6g", 6 << 30), ("512M", 512 << 20), ("1k", 1024)],
+        *[("1.5G", 3 << 29), ("1T", 1 << 40), ("7", 7), ("7B", 7), ("0", 0)],
+    ],
+)
+def test_sizes(text: str, number: int) -> None:
+    assert size(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1G", "6 G", "6Gb/s", "1e9", "6P", "٣G", "0x10", "nan", "1.G", "9" * 20])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(OrchError, match="is no size") as caught:
+        size(text)
+    assert "6G" in caught.value.hint
+
+
+def test_numbers() -> None:
+    assert (whole("3"), whole("-20"), processors("4"), processors("0.5")) == (3, -20, 4.0, 0.5)
+    for read, text in ((whole, "1.5"), (whole, ""), (whole, "x"), (processors, "-1"), (processors, "half")):
+        with pytest.raises(OrchError, match="is no"):
+            read(text)

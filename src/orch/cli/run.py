@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from typing import Any
 
 from orch import config, paths
 from orch.errors import INTERRUPTED, usage
@@ -103,7 +104,7 @@ def _spec(name: str, command: str, defaults: JobDefaults | None, remote: Remote)
     if defaults is None:
         return JobSpec(name, command, here() if remote.transport.here else None)
     cwd = defaults.cwd if remote.transport.here else paths.elsewhere(defaults.cwd)
-    return JobSpec(name, command, cwd, dict(defaults.env), defaults.tty, defaults.keep_children)
+    return JobSpec(name, command, cwd, **defaults.terms)
 
 
 def with_options(spec: JobSpec, args: Arguments, remote: Remote) -> JobSpec:
@@ -113,12 +114,24 @@ def with_options(spec: JobSpec, args: Arguments, remote: Remote) -> JobSpec:
         cwd = os.path.normpath(os.path.join(here(), os.path.expanduser(cwd)))
     elif cwd is not None:
         cwd = paths.elsewhere(cwd)  # the shell here may have written our home in the place of ~
-    return spec._replace(
+    spec = spec._replace(
         cwd=spec.cwd if cwd is None else cwd,
         env={**spec.env, **dict(args["env"])},
         tty=spec.tty and not args["no_tty"],
         keep_children=spec.keep_children or args["keep_children"],
+        **_terms(args),
     )
+    if args["follow"] and spec.array is not None:
+        raise usage("--follow shows one log, and each task of an array has its own", "--wait waits for all of them")
+    return spec
+
+
+def _terms(args: Arguments) -> dict[str, Any]:
+    """The terms that the command line sets."""
+    given = dict(args[option.key] for option in options.TERMS if args[option.key] and not option.many)
+    if args["after"]:
+        given["after"] = tuple(ref for _, ref in args["after"] if ref)
+    return given
 
 
 def submit_and_stay(remote: Remote, spec: JobSpec, args: Arguments) -> int:
