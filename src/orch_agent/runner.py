@@ -41,6 +41,7 @@ def main(job_id: str) -> None:
     with open_ledger() as ledger:
         record = ledger.get(job_id)
     if record is not None and record.is_pending:
+        procs.call_me("orch " + record.ref)
         _try(record)
 
 

@@ -18,7 +18,7 @@ import socket
 import sqlite3
 import time
 
-from . import cgroup, files, layout, locks, memory, observe, queue, runner, trouble
+from . import cgroup, files, layout, locks, memory, observe, procs, queue, runner, trouble
 from .launch import detach, tmux
 from .ledger import Ledger, Record, open_ledger
 from .model import Refusal
@@ -45,6 +45,7 @@ def main(handed: str = "") -> None:
     lock = int(handed) if handed else locks.try_hold(layout.supervisor_lock())
     if lock is None:
         return
+    procs.call_me("orch supervisor")
     supervisor = Supervisor(lock)
     while supervisor.has_work():
         supervisor.pause()

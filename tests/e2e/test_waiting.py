@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 
@@ -105,16 +106,11 @@ def test_a_killed_runner_is_no_exit_status(orch: Orch, agent: Agent) -> None:
     orch("run", "job", "sleep 300")
     job = agent.running("job")
     with orch.popen("wait", "job") as waiting:
-        pid = _runner(job["id"])
-        subprocess.run(["kill", "-KILL", str(pid)], check=True)
+        os.kill(agent.runner(job["id"]), signal.SIGKILL)
         assert waiting.wait(60) == 255
     done = orch("show", "job", "--json").json
     assert (done["job"]["state"], done["job"]["exit_code"], done["job"]["signal"]) == ("NODE_FAIL", None, None)
     assert done["why"]
-
-
-def _runner(job_id: str) -> int:
-    return int(subprocess.run(["pgrep", "-f", f"runner {job_id}"], capture_output=True, check=True).stdout.split()[0])
 
 
 @pytest.mark.parametrize(
