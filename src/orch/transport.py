@@ -23,6 +23,11 @@ LOST = 255  # what ssh ends with when its link is gone; no script of ours does
 
 
 LONGEST = 1 << 28  # bytes of an answer: one of a hundred thousand jobs is a fifth of that
+_LOGIN = frozenset(
+    "HOME USER LOGNAME SHELL PATH LANG LANGUAGE TZ TMPDIR TMUX_TMPDIR DBUS_SESSION_BUS_ADDRESS SSH_AUTH_SOCK "
+    "SSL_CERT_FILE SSL_CERT_DIR LD_LIBRARY_PATH GITHUB_TOKEN GITHUB_REPOSITORY GITHUB_USER".split()
+)
+_OF_THE_SYSTEM = ("LC_", "XDG_", "NIX_", "ORCH_", "CODESPACE")
 _REMEMBERED = 4096  # bytes of what start-up files print as errors
 
 
@@ -233,9 +238,15 @@ class ProcessStream(PipeStream):
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the home and the Python that the scripts rely on: a bare service has no home."""
+    """What a fresh login here has, with the home and the Python that the scripts rely on: a bare service has no home.
+
+    Whoever submits first starts the supervisor, and all jobs inherit from that one: what this terminal alone has
+    exported is not to reach the jobs of another.
+    """
     home = os.environ.get("HOME") or os.path.expanduser("~")
-    return {**os.environ, "HOME": home, "ORCH_PYTHON": sys.executable}
+    login = {key: value for key, value in os.environ.items() if key in _LOGIN or key.startswith(_OF_THE_SYSTEM)}
+    proxies = {key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")}
+    return {**proxies, **login, "HOME": home, "ORCH_PYTHON": sys.executable}
 
 
 def _opened(pipe: IO[bytes] | None) -> IO[bytes]:

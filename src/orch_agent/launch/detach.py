@@ -22,7 +22,7 @@ original_umask = 0o022
 AGENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """The directory that this agent runs from."""
 
-_SCRUBBED = ("TMUX", "TMUX_PANE", "ORCH_PYTHON", *JOB_ENV)
+_SCRUBBED = ("TMUX", "TMUX_PANE", "ORCH_PYTHON", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", *JOB_ENV)
 
 
 def set_private_umask() -> None:
@@ -85,8 +85,9 @@ def _enable_linger() -> bool:
 
 
 def environment() -> dict[str, str]:
-    """Our environment without what belongs to the job or the terminal we were called from."""
-    return {key: value for key, value in os.environ.items() if key not in _SCRUBBED}
+    """Our environment without what belongs to the job, the terminal or the connection we were called from."""
+    gone = (*_SCRUBBED, "SSH_AUTH_SOCK") if "SSH_CONNECTION" in os.environ else _SCRUBBED
+    return {key: value for key, value in os.environ.items() if key not in gone}
 
 
 def command(verb: str, *words: str) -> list[str]:
