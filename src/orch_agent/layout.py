@@ -33,6 +33,11 @@ def ledger() -> str:
     return os.path.join(root(), "ledger.db")
 
 
+def settings_file() -> str:
+    """What laptops' configurations say of this host."""
+    return os.path.join(root(), "settings.json")
+
+
 def job_dir(job_id: str) -> str:
     """The directory of one job: its socket, samples, time index, cursors and result."""
     return os.path.join(root(), "jobs", job_id)

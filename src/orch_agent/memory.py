@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import host
+from . import host, settings
 
 
 class Memory(NamedTuple):
@@ -26,4 +26,7 @@ def look() -> Memory:
 
 def reserve(total: int) -> int:
     """Bytes that are left to the system and to whoever is logged in."""
+    chosen = settings.read().get("memory_reserve")
+    if chosen is not None:
+        return min(int(chosen), total * 3 // 4)
     return min(max(total // 16, 256 << 20), 2 << 30, total // 4)

@@ -42,7 +42,7 @@ def test_without_a_file_the_host_is_this_machine(home: Path) -> None:
         ("[hosts.box]\nprovider = 3", "[hosts.box] needs a provider", ""),
         ('[hosts.box]\nprovider = "locl"', "unknown provider 'locl'", "did you mean local?"),
         ('[hosts.box]\nprovider = "ec2"', "unknown provider 'ec2'", "this version knows: local"),
-        ('[hosts.box]\nprovider = "local"\nadress = "x"', "[hosts.box] unknown key 'adress'", "known here: nothing"),
+        ('[hosts.box]\nprovider = "local"\nadress = "x"', "unknown key 'adress'", "known here: retention, "),
         ('[hosts."a b"]\nprovider = "local"', "host name 'a b' is not allowed", ""),
         ('default_host = "bx"\n[hosts.box]\nprovider = "local"', "default_host is 'bx'", "did you mean box?"),
         ("a = 1\nb = = 2\n", "line 2", "toml.io"),
@@ -50,6 +50,23 @@ def test_without_a_file_the_host_is_this_machine(home: Path) -> None:
 )
 def test_each_kind_of_mistake(file: Path, text: str, message: str, hint: str) -> None:
     file.write_text(text)
+    error = refused(file)
+    assert message in error.message
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ('retention = "1 month"', "[hosts.box] retention: '1 month' is no duration", "write 10s, 5m"),
+        ('retention = "1h"', "[hosts.box] retention: 1h is too short", 'write at least 1d, or "default"'),
+        ("retention = 30", "retention must be a text in quotes, and is 30", ""),
+        ('memory_reserve = "2X"', "[hosts.box] memory_reserve: '2X' is no size", "write 6G"),
+        ('memory_reserv = "2G"', "unknown key 'memory_reserv'", "did you mean memory_reserve?"),
+    ],
+)
+def test_a_setting_that_makes_no_sense(file: Path, line: str, message: str, hint: str) -> None:
+    file.write_text(f'[hosts.box]\nprovider = "local"\n{line}\n')
     error = refused(file)
     assert message in error.message
     assert hint in error.hint

@@ -46,6 +46,18 @@ def test_a_submission_is_the_id_and_the_specification() -> None:
     assert host.asked == [("submit", {"v": 1, "id": "key", "spec": spec})]
 
 
+def test_a_submission_brings_what_the_configuration_says_of_the_host() -> None:
+    host = busy(0)
+    box = remote(host)
+    for reserve in ("1.5G", "default"):
+        box.host = Host("box", "fake", {"retention": "7d", "memory_reserve": reserve})
+        submit(box, SPEC, "key")
+    assert [asked["settings"] for _, asked in host.asked] == [
+        {"retention": 7 * 86400, "memory_reserve": 3 << 29},
+        {"retention": 7 * 86400, "memory_reserve": None},
+    ]
+
+
 def test_replace_cancels_and_submits_the_same_id_again() -> None:
     host = busy(2)
     submit(remote(host), SPEC, "key", replace=True)

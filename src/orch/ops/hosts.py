@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from orch import config
+from orch import config, settings
 from orch.answers import nonsense
 from orch.errors import OrchError, nearest
 from orch.model import Host, is_meant, label
@@ -81,7 +81,9 @@ def load() -> Hosts:
     """The configured hosts; every one's options are checked, none is contacted."""
     loaded = config.load()
     for host in loaded.hosts.values():
-        config.check_keys(host.options, provider_of(host).options, host.source, f"[hosts.{host.name}]")
+        known = {**provider_of(host).options, **settings.OPTIONS}
+        config.check_keys(host.options, known, host.source, f"[hosts.{host.name}]")
+        settings.of(host)
     return Hosts(loaded)
 
 

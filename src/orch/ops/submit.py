@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from orch import settings
 from orch.errors import OrchError
 from orch.remote import Answer, Remote
 from orch.transport import LinkDown, LinkLost
@@ -31,7 +32,9 @@ def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False, te
     A ``LinkDown`` says that nothing was submitted, a ``LinkLost`` that this is not known.
     """
     check_spec(spec)
-    request = {"id": check_name(job_id, "submission id"), "spec": spec_fields(spec)}
+    request: dict[str, object] = {"id": check_name(job_id, "submission id"), "spec": spec_fields(spec)}
+    if made := settings.of(remote.host):
+        request["settings"] = made
     for _ in range(_TRIES if replace else 0):
         try:
             return _submit(remote, request, tell)

@@ -11,7 +11,7 @@ import stat
 import time
 from typing import Optional
 
-from .. import arrays, joblog, layout, memory, observe, supervision, wire
+from .. import arrays, joblog, layout, memory, observe, settings, supervision, wire
 from ..ledger import Ledger, Record, open_ledger
 from ..model import Ended, JobRef, JobSpec, Refusal, Running, check_name, check_spec
 from ..schedule import size
@@ -24,6 +24,7 @@ def run(request: Request) -> Answer:
     spec = _at_home(check_spec(wire.spec_from(request.get("spec") or {})))
     # Never closed but by our end: who closes it last brings it to the disk anew, and that may as well be another.
     ledger = open_ledger()
+    settings.keep(request.get("settings"))
     records, created = _accept(ledger, job_id, spec)
     answer = {"job": view(ledger, records[0]), "created": created}
     supervision.poke()

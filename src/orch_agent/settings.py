@@ -1,0 +1,53 @@
+"""What a laptop's configuration says of this host: it comes with submissions and stays here.
+
+Invariants
+- Only what a submission names is changed, so a client without configuration (a job that submits jobs) resets nothing;
+  None takes a setting back. The last one to write wins.
+- Whatever is in the file, what is read makes sense; a setting that does not counts as not made.
+- A disk that is full or may not be written refuses no submission on this account.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from . import files, layout
+
+DAY = 24 * 3600.0
+_LEAST = {"retention": DAY, "memory_reserve": 0.0}
+"""What there is to set, and the least it can be: seconds that ended runs are kept for; bytes that no job gets."""
+
+
+def read() -> Mapping[str, float]:
+    """The settings that were made."""
+    try:
+        fields = json.loads(files.read_text(layout.settings_file()) or "{}")
+    except ValueError:
+        return {}
+    return {key: float(fields[key]) for key in _LEAST if _is_right(key, fields.get(key))} if _is_table(fields) else {}
+
+
+def keep(said: Any) -> None:
+    """Make the settings that a submission came with."""
+    if not _is_table(said) or not said:
+        return
+    before = read()
+    after: dict[str, Optional[float]] = {**before, **{key: said[key] for key in _LEAST if key in said}}
+    after = {key: value for key, value in after.items() if _is_right(key, value)}
+    if after != before:
+        try:
+            files.write_whole(layout.settings_file(), json.dumps(after) + "\n")
+        except OSError:
+            pass
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_right(key: str, value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value >= _LEAST[key]
