@@ -53,9 +53,19 @@ def cancel_file(job_id: str) -> str:
     return os.path.join(job_dir(job_id), "cancel")
 
 
+def condemned_file(job_id: str) -> str:
+    """Exists once the guard has decided to kill the job; tells why, and which attempt."""
+    return os.path.join(job_dir(job_id), "condemned")
+
+
 def usage_file(job_id: str) -> str:
     """The newest sample of memory and processor time, overwritten in place."""
     return os.path.join(job_dir(job_id), "usage")
+
+
+def frozen_file(job_id: str) -> str:
+    """Exists while the guard has frozen the job; holds since when."""
+    return os.path.join(job_dir(job_id), "frozen")
 
 
 def samples_file(job_id: str) -> str:
@@ -101,6 +111,11 @@ def adopt_file(job_id: str) -> str:
 def supervisor_lock() -> str:
     """Held by the host's supervisor for as long as there is anything to do; tells who it is."""
     return os.path.join(live_dir(), "supervisor.lock")
+
+
+def hold_file() -> str:
+    """Exists while the guard admits nobody; tells why. It means nothing without a supervisor."""
+    return os.path.join(root(), "hold")
 
 
 def supervisor_socket() -> str:

@@ -51,6 +51,10 @@ class Sampler:
         self.interval = SHORTEST if moved else min(LONGEST, self.interval * 1.5)
         return self.last
 
+    def note(self, memory: int) -> None:
+        """Somebody else has seen it use so much."""
+        self.last = self.last._replace(mem_peak_bytes=max(self.last.mem_peak_bytes, memory))
+
     def _memory(self, members: list[procs.Process]) -> int:
         resident = {process.pid: procs.resident(process.pid) for process in members}
         if len(members) < 2:
@@ -90,8 +94,10 @@ def open_file(path: str) -> int:
 
 def write(fd: int, usage: Usage) -> None:
     """Overwrite the sample in the open file ``fd``."""
+    # A reader that knows nothing of stalling takes what it tells in place of the waiting for "nobody knows".
     waiting = {None: "-", True: "1", False: "0"}[usage.waiting_for_input]
-    line = "%d %d %.2f %s" % (usage.mem_bytes, usage.mem_peak_bytes, usage.cpu_seconds, waiting)
+    since = waiting if usage.stalled_since is None else "stalled:%d" % usage.stalled_since
+    line = "%d %d %.2f %s" % (usage.mem_bytes, usage.mem_peak_bytes, usage.cpu_seconds, since)
     try:
         os.pwrite(fd, line.ljust(_SIZE - 1).encode() + b"\n", 0)
     except OSError:
@@ -103,6 +109,8 @@ def read(path: str) -> Optional[Usage]:
     try:
         with open(path, "rb") as file:
             memory, peak, cpu, waiting = file.read(_SIZE).decode().split()
-        return Usage(int(memory), int(peak), float(cpu), {"1": True, "0": False}.get(waiting))
+        known = {"1": True, "0": False}.get(waiting)
+        stalled = float(waiting.partition(":")[2]) if waiting.startswith("stalled:") else None
+        return Usage(int(memory), int(peak), float(cpu), known if stalled is None else False, stalled)
     except (OSError, ValueError):
         return None

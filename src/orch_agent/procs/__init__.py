@@ -19,9 +19,33 @@ MARKER = JOB_ENV[0]
 """The environment variable that marks every process of a job, also one that left its session."""
 
 if sys.platform == "linux":
-    from .linux import argv, boot_id, children, command_lines, having, inspect, resident, shares, waits_for_terminal
+    from .linux import (
+        argv,
+        boot_id,
+        children,
+        command_lines,
+        directory,
+        having,
+        inspect,
+        moved,
+        resident,
+        shares,
+        waits_for_terminal,
+    )
 else:
-    from .ps import argv, boot_id, children, command_lines, having, inspect, resident, shares, waits_for_terminal
+    from .ps import (
+        argv,
+        boot_id,
+        children,
+        command_lines,
+        directory,
+        having,
+        inspect,
+        moved,
+        resident,
+        shares,
+        waits_for_terminal,
+    )
 
 __all__ = [
     "MARKER",
@@ -32,10 +56,12 @@ __all__ = [
     "children",
     "command_lines",
     "descendants",
+    "directory",
     "inspect",
     "is_agent",
     "is_same",
     "marked",
+    "moved",
     "resident",
     "shares",
     "waits_for_terminal",

@@ -59,6 +59,17 @@ def argv(pid: int) -> list[str]:
     return [os.fsdecode(word) for word in _slurp("/proc/%d/cmdline" % pid).split(b"\0")[:-1]]
 
 
+def directory(pid: int) -> str:
+    """A path that leads to its working directory."""
+    return "/proc/%d/cwd" % pid
+
+
+def moved(pid: int) -> int:
+    """Bytes that it and children it has waited for have read and written so far; 0 where nobody may know."""
+    found = dict(line.split(b": ") for line in _slurp("/proc/%d/io" % pid).splitlines())
+    return int(found.get(b"rchar", 0)) + int(found.get(b"wchar", 0))
+
+
 def command_lines() -> list[list[str]]:
     """The command line of every process."""
     return [argv(pid) for pid in pids()]

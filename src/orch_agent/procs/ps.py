@@ -67,6 +67,16 @@ def argv(pid: int) -> list[str]:
     return _run("ps", "-ww", "-o", "command=", "-p", str(pid)).split()
 
 
+def directory(pid: int) -> str:
+    """A path that leads to its working directory: not to be known here."""
+    return ""
+
+
+def moved(pid: int) -> int:
+    """Bytes that it has read and written: not to be known here."""
+    return 0
+
+
 def command_lines() -> list[list[str]]:
     """The command line of every process, cut at white space."""
     return [line.split() for line in _run("ps", "-axww", "-o", "command=").splitlines()]
