@@ -1,8 +1,9 @@
 """What a job used over time, in a file that stays small however long it runs.
 
 Invariants
-- At most ``MOST`` entries (96 KiB). When it is full, of every two that follow one another the one with more memory
-  stays, and the pause between entries doubles: so the curve has a thousandth of its length as its grain, and its peak.
+- At most ``MOST`` entries (96 KiB). The pause between two doubles whenever the job has lived twice as long, and when
+  the file is full, of every two that follow one another the one with more memory stays. So the grain of the curve is
+  about a thousandth of its length, and the peak is in it.
 - Between two entries the sample with the most memory counts.
 - Written in place, without sync. Whoever reads sees a true curve at any moment, also after the runner was killed:
   entries are known by their time, and half an entry is none.
@@ -76,7 +77,6 @@ class Curve:
         os.pwrite(self._fd, b"".join(_ENTRY.pack(*one) for one in kept), 0)
         os.ftruncate(self._fd, len(kept) * _ENTRY.size)
         self._count = len(kept)
-        self._pause *= 2
 
 
 def read(path: str) -> list[Sample]:
