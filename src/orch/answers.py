@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orch_agent import wire
-from orch_agent.model import END_STATES, LIVE_STATES, Refusal, is_name
+from orch_agent.model import END_STATES, LIVE_STATES, JobRef, Refusal, is_name
 
 from .errors import OrchError
 
@@ -58,7 +58,7 @@ def job(said: Any, host: str) -> dict[str, Any]:
     """A job as every face may show it."""
     if not is_job(said):
         raise nonsense(host, "it holds a job that there cannot be")
-    return {**said, "host": host, **{key: None for key in _JOB if key not in said}}
+    return {**_UNSAID, **said, "host": host}
 
 
 def is_job(said: Any) -> bool:
@@ -94,6 +94,14 @@ def _is_truth(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _is_run(value: Any) -> bool:
+    """Whether it is a reference that goes on meaning the same: with a number."""
+    try:
+        return isinstance(value, str) and JobRef.parse(value).run is not None
+    except Refusal:
+        return False
+
+
 def _is_spec(value: Any) -> bool:
     try:
         wire.spec_from(value)
@@ -105,7 +113,9 @@ def _is_spec(value: Any) -> bool:
 _Check = Callable[[Any], bool]
 _FIELDS: Mapping[str, _Check] = {
     **dict.fromkeys(("created", "timed_out", "tty"), _is_truth),
-    **dict.fromkeys(("offset", "size"), _is_count),
+    **dict.fromkeys(("offset", "size", "tasks"), _is_count),
+    "each": lambda value: isinstance(value, list) and all(map(_is_count, value)),
+    "runs": lambda value: isinstance(value, list) and all(map(_is_run, value)),
     **dict.fromkeys(("log_size_bytes", "log_lost_bytes"), lambda value: value is None or _is_count(value)),
     "why": lambda value: value is None or _is_text(value),
     "log_tail": _is_text,
@@ -116,10 +126,24 @@ _FIELDS: Mapping[str, _Check] = {
 }
 """What each thing is that an answer may hold, whatever the verb."""
 _JOB: Mapping[str, _Check] = {
-    **dict.fromkeys(("id", "reason", "command", "cwd", "submitted_at", "started_at", "ended_at"), _is_text),
-    **dict.fromkeys(("exit_code", "signal", "attempt", "mem_bytes", "mem_peak_bytes"), _is_count),
+    "id": _is_text,
+    **dict.fromkeys(("reason", "command", "cwd", "submitted_at", "started_at", "ended_at"), _is_text),
+    **dict.fromkeys(("exit_code", "signal", "attempt", "retries"), _is_count),
+    "due_at": _is_text,
+    "timeout_seconds": is_measure,
+    "nice": lambda value: isinstance(value, int) and is_measure(abs(value)),
+    "cpus": is_measure,
+    "mem_request_bytes": _is_count,
+    "mem_request_learned": _is_truth,
+    **dict.fromkeys(("mem_max_bytes", "mem_bytes", "mem_peak_bytes"), _is_count),
     "cpu_seconds": is_measure,
     "log_path": _is_text,
+    "code": lambda value: isinstance(value, dict),
+    "after": lambda value: isinstance(value, list) and all(map(_is_run, value)),
+    "array_id": _is_text,
+    "array_task": _is_count,
     "waiting_for_input": _is_truth,
+    "cost_usd": is_measure,
 }
-"""What each thing is that a job may have besides its name, run and state."""
+"""What each thing is that a job may have besides its name, run, host and state, in the order of the contract."""
+_UNSAID: Mapping[str, Any] = dict.fromkeys(("id", "name", "run", "host", "state", *_JOB))

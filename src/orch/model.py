@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from orch_agent.model import (
@@ -92,6 +92,30 @@ def is_live(job: JobView) -> bool:
 def label(job: JobView) -> str:
     """``train.3``."""
     return f"{job['name']}.{job['run']}"
+
+
+def span(jobs: Sequence[JobView]) -> str:
+    """``train.3``, or ``train.4-13`` for runs that follow one another."""
+    first, last = jobs[0]["run"], jobs[-1]["run"]
+    return str(JobRef(jobs[0]["name"], first, None if first == last else last))
+
+
+def gathered(jobs: Iterable[JobView], key: Callable[[JobView], object]) -> Iterator[list[JobView]]:
+    """The jobs in groups, in order: tasks of one array that stand together with the same ``key``, unless that is None."""
+    group: list[JobView] = []
+    for job in jobs:
+        if group and not _goes_with(job, group[-1], key):
+            yield group
+            group = []
+        group.append(job)
+    if group:
+        yield group
+
+
+def _goes_with(job: JobView, last: JobView, key: Callable[[JobView], object]) -> bool:
+    if job["array_id"] is None or job["array_id"] != last["array_id"] or job["run"] != last["run"] + 1:
+        return False
+    return key(job) is not None and key(job) == key(last)
 
 
 def is_meant(job: JobView, wanted: JobRef) -> bool:

@@ -14,7 +14,7 @@ from .model import Refusal
 
 STREAMS = ("logs",)
 """Verbs that write their answer by themselves."""
-VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "examine")
+VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "resolve", "examine")
 
 
 def answer(verb: str, request: str = "") -> int:

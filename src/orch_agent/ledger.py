@@ -77,6 +77,11 @@ class Record(NamedTuple):
         return self.started_at is None and self.ended_at is None
 
     @property
+    def is_queued(self) -> bool:
+        """Whether it still waits for the supervisor to let it start."""
+        return bool(self.queued) and self.is_pending and self.admitted_at is None
+
+    @property
     def log_path(self) -> str:
         """Where its log is."""
         return layout.log_file(self.name, self.run)
@@ -195,13 +200,16 @@ class Ledger:
         """The job with this id."""
         return next(iter(self._select("WHERE id = ?", [job_id])), None)
 
-    def find(self, ref: JobRef) -> Optional[Record]:
-        """The run that ``NAME`` (its newest) or ``NAME.n`` means."""
-        if ref.run is None:
-            rows = self._select("WHERE name = ? ORDER BY run DESC LIMIT 1", [ref.name])
-        else:
-            rows = self._select("WHERE name = ? AND run = ?", [ref.name, ref.run])
-        return rows[0] if rows else None
+    def find(self, ref: JobRef) -> list[Record]:
+        """The runs that a reference means, in order: of ``NAME`` the newest, or all tasks of the array it is of."""
+        if ref.run is not None:
+            return self._select("WHERE name = ? AND run BETWEEN ? AND ? ORDER BY run", [*ref[:2], ref.last or ref.run])
+        rows = self._select("WHERE name = ? ORDER BY run DESC LIMIT 1", [ref.name])
+        return self.tasks(rows[0].array_id) if rows and rows[0].array_id is not None else rows
+
+    def tasks(self, array_id: str) -> list[Record]:
+        """Every task of an array, in order."""
+        return self._select("WHERE array_id = ? ORDER BY run", [array_id])
 
     def live(self) -> list[Record]:
         """Every job that has not ended, oldest first."""

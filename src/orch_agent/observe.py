@@ -12,15 +12,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from typing import Optional
 
 from . import cgroup, files, layout, locks, procs, supervision, tree, trouble, wire
 from .launch import detach
 from .ledger import Ledger, Record, stored_end
-from .model import CANCELLED, Ended, Result, Running, State
-from .state import Evidence, derive
+from .model import CANCELLED, Ended, Pending, Result, Running, State
+from .state import QUEUED, Evidence, derive
 
 _FULL_LOOK = 1.0
+_QUEUE_LOOK = 0.1
 
 
 def written_end(record: Record) -> Optional[Ended]:
@@ -66,6 +68,8 @@ def look(ledger: Ledger, record: Record) -> State:
     if state is not None:
         return state
     supervision.ensure()
+    if record.is_queued:
+        return Pending(QUEUED)  # a row and nothing else: there is nothing to be seen of it
     state = derive(record, evidence(record))
     if isinstance(state, Ended):
         locks.release(record.id)
@@ -119,7 +123,47 @@ class Watch:
         return self._ended
 
 
-def cancel_pending(ledger: Ledger, job_id: str) -> bool:
-    """End a job before it starts; whether it had not started."""
+class Watches:
+    """Waits for the ends of any number of jobs. Those that have not begun are rows: one question tells of them all."""
+
+    def __init__(self, ledger: Ledger, records: Iterable[Record]) -> None:
+        self._ledger = ledger
+        self._queued = {record.id for record in records if record.ended_at is None}
+        self._begun: dict[str, Watch] = {}
+        self._changes = -1
+        self._asked = float("-inf")
+
+    def living(self) -> list[str]:
+        """The ids of those that have not ended; every one that has begun is looked at, for a look also mends."""
+        if self._queued and self._is_time():
+            self._ask()
+        self._begun = {job_id: watch for job_id, watch in self._begun.items() if not watch.has_ended()}
+        return [*self._begun, *self._queued]
+
+    def _is_time(self) -> bool:
+        """Now and then, sooner where somebody has changed something."""
+        since, changes = time.monotonic() - self._asked, self._ledger.changes()
+        if since < (_FULL_LOOK if changes == self._changes else _QUEUE_LOOK):
+            return False
+        self._asked, self._changes = time.monotonic(), changes
+        return True
+
+    def _ask(self) -> None:
+        supervision.ensure()
+        live = dict(self._ledger.rows("SELECT id, started_at FROM jobs WHERE ended_at IS NULL"))
+        for job_id in [one for one in self._queued if one not in live or live[one] is not None]:
+            self._queued.remove(job_id)
+            record = self._ledger.get(job_id) if job_id in live else None
+            if record is not None:
+                self._begun[job_id] = Watch(self._ledger, record)
+
+
+def cancel_pending(ledger: Ledger, records: Iterable[Record]) -> None:
+    """End those that nobody has started, all at once: the end of one lets none of the others begin."""
     result = Result(CANCELLED, reason="cancelled before it started", cause="cancel")
-    return ledger.settle_unstarted(job_id, Ended(time.time(), result))
+    waiting = [record.id for record in records if record.is_pending]
+    if waiting:
+        with ledger.transaction():
+            for job_id in waiting:
+                ledger.settle_unstarted(job_id, Ended(time.time(), result))
+        supervision.poke()

@@ -9,11 +9,15 @@ from .ledger import Record
 from .model import PENDING, RUNNING, Ended, JobView, Pending, State, Usage, rfc3339
 
 
-def job_view(record: Record, state: State) -> JobView:
-    """The JSON object of one run. ``host`` is filled in by the client, who knows what it calls this machine."""
+def job_view(record: Record, state: State, learned: Optional[int] = None) -> JobView:
+    """The JSON object of one run. ``host`` is filled in by the client, who knows what it calls this machine.
+
+    ``learned``: the bytes that a job which waits will reserve where it does not ask for others.
+    """
     spec = record.spec
     ended, live = (state, None) if isinstance(state, Ended) else (None, state)
     used = _used(record, ended)
+    mem = next((one for one in (record.mem, record.reserved, learned) if one is not None), None)
     return {
         "id": record.id,
         "name": record.name,
@@ -29,13 +33,22 @@ def job_view(record: Record, state: State) -> JobView:
         "exit_code": ended.result.exit_code if ended else None,
         "signal": ended.result.signal if ended else None,
         "attempt": record.attempt,
-        "mem_request_bytes": record.reserved if record.mem is None else record.mem,
+        "retries": spec.retries,
+        "due_at": rfc3339(record.due) if isinstance(state, Pending) else None,
+        "timeout_seconds": spec.timeout,
+        "nice": record.nice,
+        "cpus": record.cpus or None,
+        "mem_request_bytes": mem,
+        "mem_request_learned": mem is not None and spec.mem is None,
+        "mem_max_bytes": spec.mem_max,
         "mem_bytes": (used.mem_bytes or None) if used and not ended else None,
         "mem_peak_bytes": (used.mem_peak_bytes or None) if used else None,
         "cpu_seconds": used.cpu_seconds if used else None,
         "log_path": record.log_path,
         "code": None,
         "after": (record.after or "").split(),
+        "array_id": record.array_id,
+        "array_task": record.task,
         "waiting_for_input": used.waiting_for_input if used and not ended else None,
         "cost_usd": None,
     }

@@ -60,6 +60,14 @@ def promised(record: Record, used: int, total: int, now: float) -> int:
 def plan(ledger: Ledger, running: list[Record], host: memory.Memory, most: int = 1 << 30) -> View:
     """What may start on this host now."""
     now = time.time()
+    left, holding = room(ledger, running, host, now)
+    return View(schedule.plan(now, left, holding, waiting(ledger, running, host, now), most), left)
+
+
+def room(
+    ledger: Ledger, running: list[Record], host: memory.Memory, now: float
+) -> tuple[schedule.Room, list[schedule.Active]]:
+    """What is left to give away, and who holds the rest."""
     seconds = dict(ledger.rows("SELECT name, seconds FROM learned WHERE seconds IS NOT NULL"))
     holding, owed, cpus = [], 0, float(host.cpus)
     for record in running:
@@ -68,13 +76,22 @@ def plan(ledger: Ledger, running: list[Record], host: memory.Memory, most: int =
         counts = promised(record, used, host.total, now)
         owed += counts - used
         cpus -= record.cpus
-        holding.append(schedule.Active(record.name, counts, record.cpus, _ends(record, seconds, now)))
+        holding.append(
+            schedule.Active(
+                _called(record.name, record.run, record.task), counts, record.cpus, _ends(record, seconds, now)
+            )
+        )
     capacity = host.total - host.reserve
     left = schedule.Room(
         min(capacity - sum(one.mem for one in holding), host.available - host.reserve - owed),
         cpus,
     )
-    return View(schedule.plan(now, left, holding, waiting(ledger, running, host, now), most), left)
+    return left, holding
+
+
+def _called(name: str, run: int, task: Optional[int]) -> str:
+    """What a person calls it: its name, where that does not mean others as well."""
+    return name if task is None else "%s.%d" % (name, run)
 
 
 def _ends(record: Record, seconds: dict[str, float], now: float) -> Optional[float]:
@@ -90,22 +107,22 @@ def waiting(ledger: Ledger, running: list[Record], host: memory.Memory, now: flo
     """Jobs that could start, in the order of the queue. An array's limit counts those given before, too."""
     tasks = Counter(record.array_id for record in running if record.array_id is not None)
     rows = ledger.rows(
-        "SELECT id, jobs.name, jobs.mem, learned.mem, cpus, time_limit, coalesce(due, submitted_at), "
+        "SELECT id, jobs.name, run, task, jobs.mem, learned.mem, cpus, time_limit, coalesce(due, submitted_at), "
         "array_id, task_limit FROM jobs LEFT JOIN learned ON learned.name = jobs.name WHERE "
         + _FREE
         + " AND coalesce(due, 0) <= ? "
-        "AND id NOT IN (SELECT job_id FROM needs) ORDER BY nice, submitted_at, run",
+        "AND coalesce(array_id, id) NOT IN (SELECT job_id FROM needs) ORDER BY nice, submitted_at, run",
         [now],
     )
     capacity = host.total - host.reserve
-    for job_id, name, asked, learned, cpus, limit, since, array_id, task_limit in rows:
+    for job_id, name, run, task, asked, learned, cpus, limit, since, array_id, task_limit in rows:
         if array_id is not None and task_limit is not None:
             if tasks[array_id] >= task_limit:
                 continue
             tasks[array_id] += 1
         mem = asked if asked is not None else known(learned)
         wants = host.total // _SHARE if mem is None else min(mem, capacity)
-        yield schedule.Waiting(job_id, name, wants, min(cpus, float(host.cpus)), limit, since)
+        yield schedule.Waiting(job_id, _called(name, run, task), wants, min(cpus, float(host.cpus)), limit, since)
 
 
 def admit(ledger: Ledger, chosen: list[schedule.Waiting]) -> list[Record]:
@@ -136,12 +153,18 @@ def resolve_needs(ledger: Ledger) -> bool:
         with ledger.transaction():
             state = _state(record)
             if state != COMPLETED:
+                why = "%s, which had to complete first, ended as %s" % (record.ref, state)
                 for (job_id,) in list(ledger.rows("SELECT job_id FROM needs WHERE needs_id = ?", [record.id])):
-                    why = "%s, which had to complete first, ended as %s" % (record.ref, state)
-                    ledger.settle_unstarted(job_id, Ended(time.time(), Result(CANCELLED, reason=why, cause="needs")))
+                    _end_unstarted(ledger, job_id, Ended(time.time(), Result(CANCELLED, reason=why, cause="needs")))
                     ledger.write("DELETE FROM needs WHERE job_id = ?", [job_id])
             ledger.write("DELETE FROM needs WHERE needs_id = ?", [record.id])
     return bool(ended)
+
+
+def _end_unstarted(ledger: Ledger, owner: str, ended: Ended) -> None:
+    """End a job, or every task of an array."""
+    for (job_id,) in list(ledger.rows("SELECT id FROM jobs WHERE id = ? OR array_id = ?", [owner, owner])):
+        ledger.settle_unstarted(job_id, ended)
 
 
 def _state(record: Record) -> str:

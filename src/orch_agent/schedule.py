@@ -130,16 +130,43 @@ def _overtake(
 
 def _head(job: Waiting, left: Room, holding: Sequence[Active]) -> Head:
     turn = _turn(job, left, holding)
-    lacks = size(job.mem) if job.mem > left.mem else "%g processors" % job.cpus
-    return Head(job, lacks, turn.frees, turn.at)
+    return Head(job, _lack(job, left), turn.frees, turn.at)
+
+
+def reasons(now: float, left: Room, active: Sequence[Active], waiting: Sequence[Waiting]) -> dict[str, str]:
+    """Why each of the jobs that could start does not yet, for a person; who would start now is left out."""
+    made = plan(now, left, active, waiting)
+    if made.head is None:
+        return {}
+    starts = {job.id for job in made.starts}
+    for job in made.starts:
+        left = left.less(job.mem, job.cpus)
+    told = {made.head.job.id: reason(made.head, now)}
+    for job in waiting:
+        if job.id not in starts and job.id not in told:
+            told[job.id] = _behind(made.head.job, job, left, len(told))
+    return told
 
 
 def reason(head: Head, now: float) -> str:
-    """Why the head waits, for a person."""
+    """Why the head waits."""
     if head.frees is None:
         return "waits for %s, which other programs use" % head.lacks
     text = "waits for %s; frees when %s ends" % (head.lacks, head.frees)
     return text if head.at is None else "%s, %s" % (text, about(head.at - now))
+
+
+def _behind(head: Waiting, job: Waiting, left: Room, before: int) -> str:
+    """Why a job behind the head waits, ``before`` jobs standing before it."""
+    if left.fits(job.mem, job.cpus):
+        text = "waits behind %s, which it might delay" % head.name
+    else:
+        text = "waits behind %s for %s" % (head.name, _lack(job, left))
+    return text if before < 2 else "%s (%d jobs are before it)" % (text, before)
+
+
+def _lack(job: Waiting, left: Room) -> str:
+    return size(job.mem) if job.mem > left.mem else "%g processors" % job.cpus
 
 
 def size(amount: int) -> str:

@@ -18,6 +18,11 @@ from .ledger import Record, stored_end
 from .model import CANCELLED, COMPLETED, FAILED, NODE_FAIL, TIMEOUT, Ended, Pending, Result, Running, State
 
 
+QUEUED = "waits for its turn"
+STARTS = "about to start"
+"""Why what the supervisor has let go is still pending."""
+
+
 class Evidence(NamedTuple):
     """What an observer saw, in this order: lock, processes, written result."""
 
@@ -48,9 +53,7 @@ def derive(record: Record, seen: Evidence) -> State:
 
 def _why_pending(record: Record) -> str:
     """What the row itself tells; what others have to do with it is for the scheduler to say."""
-    if record.queued and record.admitted_at is None:
-        return "waits for its turn"
-    return "about to start"
+    return QUEUED if record.is_queued else STARTS
 
 
 def _lost(record: Record, seen: Evidence, why: str) -> Ended:

@@ -201,11 +201,12 @@ class FarHost(FakeTransport):
     here = False
 
     def __init__(self, verb: str, breaks: int = 1) -> None:
-        super().__init__({"status": self._status, verb: self._ended})
+        super().__init__({"resolve": self._resolved, verb: self._ended})
         self.newest, self._breaks = 1, breaks
 
-    def _status(self, request: Any) -> Any:
-        return {"jobs": [job("train", run) for run in range(1, self.newest + 1)], "host": {}}
+    def _resolved(self, request: Any) -> Any:
+        refs = [JobRef.parse(ref) for ref in request["jobs"]]
+        return {"runs": [f"train.{ref.run or self.newest}" for ref in refs]}
 
     def _ended(self, request: Any) -> Any:
         if self._breaks:
@@ -229,7 +230,7 @@ def test_what_is_asked_again_means_the_run_that_was_meant(verb: str, ref: str) -
     jobs = wait(hosts(far=far), [ref]).jobs if verb == "wait" else cancel(hosts(far=far), [ref])
     assert [(one["name"], one["run"]) for one in jobs] == [("train", 1)]
     assert [asked["jobs"] for said, asked in far.asked if said == verb] == [["train.1"]] * 2
-    assert [said for said, _ in far.asked].count("status") == ("." not in ref)
+    assert [said for said, _ in far.asked].count("resolve") == ("." not in ref)
 
 
 def test_what_is_typed_goes_to_the_run_that_was_meant() -> None:

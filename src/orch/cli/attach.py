@@ -78,7 +78,7 @@ def _look(viewing: Viewing) -> int:
 
 def _standing(viewing: Viewing) -> str:
     try:
-        job = wait_on(viewing.remote, [label(viewing.job)], _SETTLING).jobs[0]
+        job = wait_on(viewing.remote, [label(viewing.job)], _SETTLING)["jobs"][0]
     except OrchError as error:
         return f"orch: {error.message}\n  orch status"
-    return f"{label(job)} runs on; orch attach {job['name']}" if is_live(job) else outcome(job, "logs")
+    return f"{label(job)} runs on; orch attach {job['name']}" if is_live(job) else outcome([job], "logs")

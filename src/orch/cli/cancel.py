@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from orch.model import label
+from collections.abc import Sequence
+
+from orch.model import gathered, span
 from orch.ops import hosts
 from orch.ops.cancel import GRACE, cancel
+from orch.units import duration
 from orch_agent.model import CANCELLED, JobView
 
 from . import options
 from .args import Arguments, Command, Option
 from .output import document, say
-from orch.units import duration
 
 COMMAND = Command(
     name="cancel",
@@ -21,7 +23,9 @@ COMMAND = Command(
         options.HOST,
     ),
     least=1,
-    text="A job that has ended already is left as it is, which is no error.",
+    text="""\
+A job that has ended already is left as it is, which is no error.
+NAME is all tasks of an array, NAME.7 one of them, NAME.7-9 three.""",
 )
 
 
@@ -32,11 +36,11 @@ def main(args: Arguments) -> int:
     if args["json"]:
         document({"jobs": jobs})
     else:
-        for job in jobs:
-            say(_line(job))
+        for group in gathered(jobs, lambda job: job["state"]):
+            say(_line(group))
     return 0
 
 
-def _line(job: JobView) -> str:
-    state = job["state"]
-    return f"{label(job)} {state}" if state == CANCELLED else f"{label(job)} had ended already: {state}"
+def _line(jobs: Sequence[JobView]) -> str:
+    state = jobs[0]["state"]
+    return f"{span(jobs)} {state}" if state == CANCELLED else f"{span(jobs)} had ended already: {state}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from orch.errors import INTERRUPTED, while_waiting
-from orch.model import job_status, label
+from orch.model import gathered, job_status, jobs_status, label, span
 from orch.ops.logs import Log, Newlines
+from orch.ops.submit import Submitted
 from orch.ops.wait import wait_on
 from orch.remote import Remote
 from orch_agent.model import COMPLETED, JobView
@@ -21,35 +22,43 @@ def follow(remote: Remote, job: JobView) -> int:
     with while_waiting():
         try:
             copy(Log(remote, {"job": label(job), "follow": True}, note_of_link, surely=True))
-            ended = wait_on(remote, [label(job)], tell=note_of_link, surely=True).jobs[0]
+            ended = wait_on(remote, [label(job)], tell=note_of_link, surely=True)["jobs"][0]
         except KeyboardInterrupt:
             return left(job)
-        note(outcome(ended, "show"))
+        note(outcome([ended], "show"))
         return job_status(ended)
 
 
-def wait(remote: Remote, job: JobView, as_json: bool) -> int:
-    """Wait for the job's end, and give its exit status."""
+def wait(remote: Remote, submitted: Submitted, as_json: bool) -> int:
+    """Wait for the end of the job, or of every task, and give its exit status."""
     with while_waiting():
         try:
-            ended = wait_on(remote, [label(job)], tell=note_of_link, surely=True).jobs[0]
+            ended = wait_on(remote, [submitted.ref], tell=note_of_link, surely=True)["jobs"]
         except KeyboardInterrupt:
-            return left(job)
+            return left(submitted.job)
         if as_json:
-            document({"job": ended})
+            document({"job": ended[0]} if submitted.tasks is None else {"jobs": ended})
         else:
-            note(outcome(ended, "show"))
-        return job_status(ended)
+            for group in gathered(ended, how):
+                note(outcome(group, "show"))
+        return jobs_status(ended)
 
 
-def outcome(job: JobView, command: str) -> str:
-    """``fl.1 FAILED, exit status 4; orch show fl``: how it ended, and for a failure what to type next."""
+def how(job: JobView) -> tuple[object, ...]:
+    """What tells two ends apart."""
+    return job["state"], job["exit_code"], job["signal"]
+
+
+def outcome(jobs: Sequence[JobView], command: str) -> str:
+    """``fl.1 FAILED, exit status 4; orch show fl``: how jobs ended alike, and for a failure what to type next."""
+    job = jobs[0]
     if job["signal"]:
-        how = f", signal {job['signal']}"
+        status = f", signal {job['signal']}"
     else:
-        how = "" if job["exit_code"] is None else f", exit status {job['exit_code']}"
-    hint = "" if job["state"] == COMPLETED else f"; orch {command} {job['name']}"
-    return f"{label(job)} {job['state']}{how}{hint}"
+        status = "" if job["exit_code"] is None else f", exit status {job['exit_code']}"
+    ref = job["name"] if job["array_id"] is None else label(job)
+    hint = "" if job["state"] == COMPLETED else f"; orch {command} {ref}"
+    return f"{span(jobs)} {job['state']}{status}{hint}"
 
 
 def left(job: JobView, command: str = "logs -f") -> int:

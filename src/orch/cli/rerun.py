@@ -20,9 +20,11 @@ COMMAND = Command(
     least=1,
     most=1,
     text="""\
-NAME is the newest run, NAME.3 the third; it becomes the next run of that name. Options change what they say.
+NAME is the newest run, NAME.3 the third; it becomes the next run of that name. Of an array NAME is all of it, NAME.3
+the one task. Options change what they say; an empty value takes one away: --timeout ''.
 
-  orch rerun train --env EPOCHS=20 --follow""",
+  orch rerun train --env EPOCHS=20 --follow
+  orch rerun train --mem 11G""",
 )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from orch import config, paths
 from orch.errors import INTERRUPTED, usage
-from orch.model import JobDefaults, label, new_id
+from orch.model import JobDefaults, new_id
 from orch.ops import hosts
 from orch.ops.submit import Submitted, submit, unsure
 from orch.remote import Remote
-from orch_agent.model import JobSpec, JobView, check_name
+from orch_agent.model import JobSpec, check_name
 
 from . import options
 from .args import Arguments, Command
@@ -151,18 +151,20 @@ def submit_and_stay(remote: Remote, spec: JobSpec, args: Arguments) -> int:
     if args["wait"]:
         from .following import wait
 
-        return wait(remote, submitted.job, args["json"])
+        return wait(remote, submitted, args["json"])
     return 0
 
 
 def _announce(submitted: Submitted, args: Arguments) -> None:
-    job = submitted.job
     if args["json"]:
-        document({"job": job, "created": submitted.created})
+        document({"job": submitted.job, "created": submitted.created, "tasks": submitted.tasks})
     else:
-        (note if args["follow"] else say)(_line(job, submitted.created))
+        (note if args["follow"] else say)(_line(submitted))
 
 
-def _line(job: JobView, created: bool) -> str:
-    done = "submitted to" if created else "had been submitted before to"
-    return f"{label(job)} {done} {job['host']}; follow it: orch logs -f {job['name']}"
+def _line(submitted: Submitted) -> str:
+    job, tasks = submitted.job, submitted.tasks
+    done = "submitted to" if submitted.created else "had been submitted before to"
+    size = "" if tasks is None else f" ({tasks} task{'s' * (tasks != 1)})"
+    then = f"follow it: orch logs -f {job['name']}" if tasks is None else f"look at them: orch status {job['name']}"
+    return f"{submitted.ref} {done} {job['host']}{size}; {then}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from orch.errors import INTERRUPTED, LOST, while_waiting
-from orch.model import is_live, jobs_status, label
+from orch.model import gathered, is_live, jobs_status, span
 from orch.ops import hosts
 from orch.ops.wait import Waited, wait
+from orch.units import duration
 
 from . import options
 from .args import Arguments, Command, Option
 from .output import document, note, note_of_link, say
-from orch.units import duration
 
 COMMAND = Command(
     name="wait",
@@ -25,7 +25,7 @@ COMMAND = Command(
     text="""\
 Ends with the job's own exit status: 128+n for signal n, 124 for TIMEOUT, 137 for OUT_OF_MEMORY, 143 for CANCELLED;
 255 for NODE_FAIL and PREEMPTED, for --timeout, and where orch itself fails.
-Of several jobs, the first status that is not 0.""",
+Of several jobs, the first status that is not 0. NAME is all tasks of an array, NAME.7 one of them.""",
 )
 
 
@@ -45,10 +45,10 @@ def _tell(waited: Waited, args: Arguments) -> int:
     if args["json"]:
         document({"jobs": waited.jobs, "timed_out": waited.timed_out})
     else:
-        for job in ended:
-            say(f"{label(job)} {job['state']}")
+        for group in gathered(ended, lambda job: job["state"]):
+            say(f"{span(group)} {group[0]['state']}")
     if waited.timed_out:
-        live = " ".join(label(job) for job in waited.jobs if is_live(job))
+        live = " ".join(map(span, gathered((job for job in waited.jobs if is_live(job)), is_live)))
         if not args["json"]:
             note(f"orch: not ended in time: {live}\n  wait on: orch wait {live}")
         return LOST

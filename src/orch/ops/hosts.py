@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from orch import config, settings
 from orch.answers import nonsense
 from orch.errors import OrchError, nearest
-from orch.model import Host, is_meant, label
+from orch.model import Host, is_meant
 from orch.providers import provider_of
 from orch.remote import Answer, Remote
 from orch_agent.model import JobRef, JobView
@@ -28,11 +29,14 @@ class Group(NamedTuple):
     remote: Remote
     refs: list[str]
 
-    def answered(self, jobs: Sequence[JobView]) -> dict[str, JobView]:
-        """The jobs that the host tells of, in the order asked for, by what was typed."""
-        if len(jobs) != len(self.refs):
-            raise nonsense(self.remote.host.name, f"{len(jobs)} jobs where {len(self.refs)} were asked for")
-        return dict(zip(self.refs, jobs, strict=True))
+    def answered(self, answer: Answer) -> dict[str, list[JobView]]:
+        """The jobs that the host tells of, by what was typed: of arrays each task."""
+        jobs = iter(answer["jobs"])
+        each = answer.get("each") or [1] * len(self.refs)
+        if len(each) != len(self.refs) or sum(each) != len(answer["jobs"]):
+            said = f"{len(answer['jobs'])} jobs where {len(self.refs)} were asked for"
+            raise nonsense(self.remote.host.name, said)
+        return {ref: list(islice(jobs, count)) for ref, count in zip(self.refs, each, strict=True)}
 
 
 class Hosts(NamedTuple):
@@ -98,24 +102,17 @@ def _jobs(remote: Remote, refs: Sequence[str]) -> list[JobView]:
 
 
 def runs_of(remote: Remote, refs: Sequence[str]) -> list[str]:
-    """Each of ``refs`` as the run that it means now: what is asked again after a cut then means the same one.
+    """Each of ``refs`` as the run or runs that it means now: asked again after a cut, it then means the same.
 
     This machine is asked but once, so there a name may stay a name.
     """
-    wanted = [JobRef.parse(ref) for ref in refs]
-    names = sorted({ref.name for ref in wanted if ref.run is None})
-    if remote.transport.here or not names:
+    if remote.transport.here or all(JobRef.parse(ref).run for ref in refs):
         return list(refs)
     # Long enough for a lane that died while the laptop slept to be noticed, and made anew.
-    jobs: list[JobView] = remote.call("status", {"names": names}, 2 * PATIENCE)["jobs"]
-    return [str(ref) if ref.run else _newest(remote, ref, jobs) for ref in wanted]
-
-
-def _newest(remote: Remote, wanted: JobRef, jobs: Sequence[JobView]) -> str:
-    runs = [job for job in jobs if is_meant(job, wanted)]
-    if not runs:
-        raise nonsense(remote.host.name, f"it leaves out {wanted}")
-    return label(max(runs, key=lambda job: int(job["run"])))
+    runs: list[str] = remote.call("resolve", {"jobs": list(refs)}, 2 * PATIENCE)["runs"]
+    if len(runs) != len(refs):
+        raise nonsense(remote.host.name, f"{len(runs)} jobs where {len(refs)} were asked for")
+    return runs
 
 
 def status_of(remote: Remote, names: Sequence[str], show_all: bool) -> Answer:

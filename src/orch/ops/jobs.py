@@ -7,7 +7,7 @@ from typing import Any
 from orch.model import new_id
 from orch.remote import Answer, Remote
 from orch_agent import wire
-from orch_agent.model import JobSpec, JobView
+from orch_agent.model import JobRef, JobSpec, JobView
 
 from .hosts import Hosts, runs_of
 
@@ -26,8 +26,10 @@ def show(hosts: Hosts, ref: str, host: str | None = None) -> Answer:
 
 
 def spec_of(remote: Remote, ref: str) -> JobSpec:
-    """What a run was told to do, complete, so that it can be told again."""
-    return wire.spec_from(remote.call("show", {"job": ref})["spec"])
+    """What a run was told to do, complete, so that it can be told again: NAME an array whole, NAME.n one task of it."""
+    answer = remote.call("show", {"job": ref, "first": True})
+    spec, task = wire.spec_from(answer["spec"]), answer["job"]["array_task"]
+    return spec if task is None or JobRef.parse(ref).run is None else spec._replace(array=str(task))
 
 
 def send(hosts: Hosts, ref: str, text: str, host: str | None = None) -> JobView:

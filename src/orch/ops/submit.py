@@ -10,7 +10,7 @@ from orch.errors import OrchError
 from orch.remote import Answer, Remote
 from orch.transport import LinkDown, LinkLost
 from orch_agent import wire
-from orch_agent.model import JobSpec, JobView, check_name, check_spec
+from orch_agent.model import JobRef, JobSpec, JobView, check_name, check_spec
 
 from . import cache
 from .cancel import cancel_on
@@ -20,10 +20,20 @@ _TRIES = 3  # somebody else may take the name again while we replace its job
 
 
 class Submitted(NamedTuple):
-    """``created`` is False where the same id had been submitted before."""
+    """``created`` is False where the same id had been submitted before.
+
+    ``job`` is of an array the first of its ``tasks``, whose runs follow one another; of a single job these are None.
+    """
 
     job: JobView
     created: bool
+    tasks: int | None = None
+
+    @property
+    def ref(self) -> str:
+        """``train.3``, or ``train.4-13``."""
+        first = self.job["run"]
+        return str(JobRef(self.job["name"], first, first + self.tasks - 1 if (self.tasks or 1) > 1 else None))
 
 
 def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False, tell: Tell = unheard) -> Submitted:
@@ -63,7 +73,7 @@ def _submit(remote: Remote, request: Mapping[str, object], tell: Tell) -> Submit
             raise
         raise LinkLost(f"{error.message}; whether it was submitted is not known", unsure(request["id"])) from None
     cache.add(remote.host, answer["job"])
-    return Submitted(answer["job"], answer["created"])
+    return Submitted(answer["job"], answer["created"], answer.get("tasks"))
 
 
 def unsure(job_id: object) -> str:

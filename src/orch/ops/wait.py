@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from orch.remote import ANSWER, Remote
+from orch.remote import ANSWER, Answer, Remote
 from orch_agent.model import JobView
 
 from .hosts import Hosts, runs_of
@@ -16,7 +16,7 @@ from .patience import Patience, Tell, unheard
 
 
 class Waited(NamedTuple):
-    """The jobs in the order asked for; with ``any`` only those that the hosts had to tell of by then."""
+    """The jobs in the order asked for, of arrays each task; with ``any`` those that hosts had told of by then."""
 
     jobs: list[JobView]
     timed_out: bool
@@ -32,14 +32,14 @@ def wait(
 ) -> Waited:
     """Come back when all jobs (or any of them) have ended, or ``timeout`` seconds are over."""
     groups = hosts.groups(refs, host)
-    seen: dict[str, JobView] = {}
+    seen: dict[str, list[JobView]] = {}
     timed_out = False
     for place, outcome in as_they_end([partial(wait_on, *group, timeout, any_of, tell) for group in groups]):
         if isinstance(outcome, Exception):
             raise outcome
-        seen.update(groups[place].answered(outcome.jobs))
-        timed_out = timed_out or outcome.timed_out
-        if any_of and not outcome.timed_out:
+        seen.update(groups[place].answered(outcome))
+        timed_out = timed_out or outcome["timed_out"]
+        if any_of and not outcome["timed_out"]:
             return Waited(_ordered(refs, seen), False)
     return Waited(_ordered(refs, seen), timed_out)
 
@@ -51,7 +51,7 @@ def wait_on(
     any_of: bool = False,
     tell: Tell = unheard,
     surely: bool = False,
-) -> Waited:
+) -> Answer:
     """The same on one host, through any number of cut links. ``surely``: the jobs are known to be there.
 
     Our end of the line stays open: when we are gone, the host stops waiting.
@@ -59,16 +59,16 @@ def wait_on(
     until = None if timeout is None else time.monotonic() + timeout
     runs = runs_of(remote, refs)
 
-    def attempt() -> Waited:
+    def attempt() -> Answer:
         request: dict[str, Any] = {"jobs": runs, "any": any_of}
         if until is not None:
             request["timeout"] = max(0.0, until - time.monotonic())
         answer, stream = remote.open("wait", request, None if until is None else request["timeout"] + ANSWER)
         stream.finish()
-        return Waited(answer["jobs"], answer["timed_out"])
+        return answer
 
     return Patience(remote.host.name, tell, until=until).go(attempt, surely)
 
 
-def _ordered(refs: Sequence[str], seen: dict[str, JobView]) -> list[JobView]:
-    return [seen[ref] for ref in dict.fromkeys(refs) if ref in seen]
+def _ordered(refs: Sequence[str], seen: dict[str, list[JobView]]) -> list[JobView]:
+    return [job for ref in dict.fromkeys(refs) for job in seen.get(ref, [])]

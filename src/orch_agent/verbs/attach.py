@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from .. import observe, present, terminfo
+from .. import observe, terminfo
 from ..launch import tmux
 from ..ledger import open_ledger
 from ..model import Ended, Refusal
-from .common import Answer, Request, find, text
+from .common import Answer, Request, find, shown, text
 from .reach import reach
 
 
 def run(request: Request) -> Answer:
     """The session and the words that attach to it."""
     with open_ledger() as ledger:
-        record = find(ledger, text(request, "job"))
+        record = find(ledger, text(request, "job"), "attach")
         state = observe.look(ledger, record)
         if isinstance(state, Ended):
             raise Refusal(
@@ -21,7 +21,7 @@ def run(request: Request) -> Answer:
             )
         reach(record).close()
         session, words = tmux.attach_words(record)
-        return {"job": present.job_view(record, state), "session": session, "argv": _fitted(words, request)}
+        return {"job": shown(ledger, record, state), "session": session, "argv": _fitted(words, request)}
 
 
 def _fitted(words: list[str], request: Request) -> list[str]:

@@ -11,9 +11,9 @@ import time
 from .. import layout, observe, views
 from .. import request as ending
 from .. import view as viewing
-from ..ledger import Ledger, Record, open_ledger
+from ..ledger import Record, open_ledger
 from ..model import Refusal
-from .common import Answer, Request, find, number, texts, view
+from .common import Answer, Found, Request, number, texts
 
 _STEP = 0.02
 _PATIENCE = 60.0
@@ -24,30 +24,23 @@ def run(request: Request) -> Answer:
     """The jobs in the order they were named; those that had ended before are left as they are."""
     grace = max(0.0, number(request, "grace") or 0.0)
     with open_ledger() as ledger:
-        records = [find(ledger, ref) for ref in texts(request, "jobs")]
-        watches = [observe.Watch(ledger, record) for record in records]
-        for watch in watches:
-            if not watch.has_ended():
-                _ask(ledger, watch.record, grace)
-                watch.look_soon()
+        found = Found(ledger, texts(request, "jobs"))
+        observe.cancel_pending(ledger, found.records)
+        watches = observe.Watches(ledger, found.now())
+        for job_id in watches.living():
+            record = ledger.get(job_id)
+            if record is not None:
+                _ask(record, grace)
         until = time.monotonic() + grace + _PATIENCE
-        while _alive(watches):
+        while watches.living():
             if time.monotonic() > until:
                 said = "some processes cannot be killed (waiting for a device?)"
                 raise Refusal("host", said, "ps -eo pid,stat,args", there=True)
             time.sleep(_STEP)
-        return {"jobs": [view(ledger, ledger.get(record.id) or record) for record in records]}
+        return found.answer()
 
 
-def _alive(watches: list[observe.Watch]) -> bool:
-    """Whether any of the jobs still lives; every one is looked at, for a look also mends what it finds."""
-    ended = [watch.has_ended() for watch in watches]
-    return not all(ended)
-
-
-def _ask(ledger: Ledger, record: Record, grace: float) -> None:
-    if observe.cancel_pending(ledger, record.id):
-        return
+def _ask(record: Record, grace: float) -> None:
     unwritten = None
     try:
         # A job may have removed its own directory; its runner finds the file by its full path.

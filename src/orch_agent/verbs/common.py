@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from .. import observe, present
-from ..ledger import Ledger, Record
-from ..model import JobRef, JobView, Refusal
+from .. import observe, present, waiting
+from ..ledger import Ledger, Record, stored_end
+from ..model import COMPLETED, JobRef, JobView, Pending, Refusal, State
 
 Request = Mapping[str, Any]
 Answer = Mapping[str, Any]
@@ -46,12 +47,34 @@ def count(request: Request, key: str) -> Optional[int]:
     return None if value is None else max(0, int(value))
 
 
-def find(ledger: Ledger, ref: str) -> Record:
-    """The run that ``ref`` means, or a refusal that says what there is."""
+def find(ledger: Ledger, ref: str, command: str) -> Record:
+    """The one run that ``ref`` means. Of several, ``command`` cannot choose: the refusal says how to name one."""
+    records = find_all(ledger, ref)
+    if len(records) == 1:
+        return records[0]
+    said = "%s are %d jobs, and orch %s takes one" % (label(records), len(records), command)
+    raise Refusal("refused", said, "orch %s %s" % (command, _likely(records, command).ref))
+
+
+def label(records: Sequence[Record]) -> str:
+    """``NAME.n``, or ``NAME.n-m`` for the tasks of an array."""
+    return str(JobRef(records[0].name, records[0].run, records[-1].run if records[1:] else None))
+
+
+def _likely(records: Sequence[Record], command: str) -> Record:
+    """The one that a person most likely means: to read of, one that failed; else one that runs."""
+    ended = ((record, stored_end(record)) for record in records if command in ("show", "logs"))
+    bad = (record for record, end in ended if end is not None and end.result.state != COMPLETED)
+    running = (record for record in records if record.started_at is not None and record.ended_at is None)
+    return next(itertools.chain(bad, running), records[0])
+
+
+def find_all(ledger: Ledger, ref: str) -> list[Record]:
+    """The runs that ``ref`` means, of an array each task; where there are none, a refusal says what there is."""
     wanted = JobRef.parse(ref)
-    record = ledger.find(wanted)
-    if record is not None:
-        return record
+    records = ledger.find(wanted)
+    if records:
+        return records
     last = ledger.last_run(wanted.name)
     if last:
         raise Refusal(
@@ -69,6 +92,36 @@ def _guess(name: str, ledger: Ledger) -> list[str]:
     return ["did you mean %s?" % near for near in difflib.get_close_matches(name, ledger.names(), n=1)]
 
 
-def view(ledger: Ledger, record: Record) -> JobView:
-    """The run as it is now."""
-    return present.job_view(record, observe.look(ledger, record))
+class Found:
+    """The jobs that were named, of arrays each task."""
+
+    def __init__(self, ledger: Ledger, refs: Sequence[str]) -> None:
+        self._ledger = ledger
+        groups = [find_all(ledger, ref) for ref in refs]
+        self._each = [len(group) for group in groups]
+        self.records = [record for group in groups for record in group]
+        self.ids = {record.id for record in self.records}
+
+    def now(self) -> list[Record]:
+        """Their rows as they are by now."""
+        return [self._ledger.get(record.id) or record for record in self.records]
+
+    def answer(self) -> dict[str, Any]:
+        """Their views, and how many of them belong to each of what was named."""
+        outlook = waiting.Outlook(self._ledger)
+        return {"jobs": [view(self._ledger, record, outlook) for record in self.now()], "each": self._each}
+
+
+def view(ledger: Ledger, record: Record, outlook: Optional[waiting.Outlook] = None) -> JobView:
+    """The run as it is now; whoever shows several has one ``outlook`` for all of them."""
+    return shown(ledger, record, observe.look(ledger, record), outlook)
+
+
+def shown(ledger: Ledger, record: Record, state: State, outlook: Optional[waiting.Outlook] = None) -> JobView:
+    """The run in the state that it was just seen in."""
+    if not isinstance(state, Pending):
+        return present.job_view(record, state)
+    if record.started_at is not None:  # it has ended since the row was read, and is to begin again
+        record = ledger.get(record.id) or record
+    outlook = outlook or waiting.Outlook(ledger)
+    return present.job_view(record, Pending(outlook.reason(record)), outlook.learned(record.name))

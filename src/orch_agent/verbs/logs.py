@@ -12,17 +12,17 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO, Optional
 
-from .. import files, layout, logread, observe, present, wire
+from .. import files, layout, logread, observe, wire
 from ..ledger import Record, open_ledger
 from ..model import Ended, check_name
-from .common import Request, count, find, number, text
+from .common import Request, count, find, number, shown, text
 
 
 def stream(request: Request, out: BinaryIO) -> None:
     """Answer on ``out``."""
     client = logread.Client()
     with open_ledger() as ledger:
-        record = find(ledger, text(request, "job"))
+        record = find(ledger, text(request, "job"), "logs")
         state = observe.look(ledger, record)
         fd = _open(record)
         size = _end(request, fd, isinstance(state, Ended))
@@ -33,7 +33,7 @@ def stream(request: Request, out: BinaryIO) -> None:
         if request.get("grep") is not None:
             pattern = logread.compile_pattern(text(request, "grep"))
             blocks = logread.matching(blocks, pattern, count(request, "skip_lines") or 0)
-        header = {"job": present.job_view(record, state), "offset": offset, "size": size, "tty": record.spec.tty}
+        header = {"job": shown(ledger, record, state), "offset": offset, "size": size, "tty": record.spec.tty}
         _send(wire.encode(header), blocks, out)
     if request.get("reader") is not None:
         for descriptor in (out.fileno(), 2):  # the client sees the end of the bytes; over ssh both have to end for that

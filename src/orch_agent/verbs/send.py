@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from .. import layout, observe, present, views
+from .. import layout, observe, views
 from ..ledger import Record, open_ledger
 from ..model import Refusal, Running, State, check_name
-from .common import Answer, Request, find, text
+from .common import Answer, Request, find, shown, text
 from .reach import reach
 
 LINE_LIMIT = 4095
@@ -20,12 +20,12 @@ def run(request: Request) -> Answer:
     if any(len(line) > LINE_LIMIT for line in typed.split(b"\n")):
         raise Refusal("refused", "a line is longer than the %d bytes a terminal takes" % LINE_LIMIT)
     with open_ledger() as ledger:
-        record = find(ledger, text(request, "job"))
+        record = find(ledger, text(request, "job"), "send")
         state = observe.look(ledger, record)
         _check(record, state)
         if _is_first(record, request):
             _type(record, typed + b"\r")
-        return {"job": present.job_view(record, state)}
+        return {"job": shown(ledger, record, state)}
 
 
 def _is_first(record: Record, request: Request) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Optional
 
-from .. import logread, observe, present
+from .. import logread, observe
 from ..ledger import Record, open_ledger
 from ..model import COMPLETED, Ended, State
-from .common import Answer, Request, find, text
+from .common import Answer, Request, find, find_all, shown, text
 
 _TAIL_LINES, _TAIL_BYTES = 20, 8192
 _MEANINGS = {
@@ -21,11 +21,13 @@ _MEANINGS = {
 def run(request: Request) -> Answer:
     """One run, with its specification, the end of its log, and why it failed."""
     with open_ledger() as ledger:
-        record = find(ledger, text(request, "job"))
+        ref = text(request, "job")
+        # Who submits the same again takes an array whole: all its tasks have one specification.
+        record = find_all(ledger, ref)[0] if request.get("first") else find(ledger, ref, "show")
         state = observe.look(ledger, record)
         tail, size = _tail(record)
         return {
-            "job": present.job_view(record, state),
+            "job": shown(ledger, record, state),
             "spec": record.spec._asdict(),
             "why": _why(state),
             "log_tail": tail,

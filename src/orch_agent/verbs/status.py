@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-from .. import host
+from .. import host, waiting
 from ..ledger import Ledger, Record, open_ledger
 from ..model import JobRef, rfc3339
-from .common import Answer, Request, find, texts, view
+from .common import Answer, Request, find_all, texts, view
 
 _RECENT = 24 * 3600.0
 
@@ -19,7 +19,8 @@ def run(request: Request) -> Answer:
     with open_ledger() as ledger:
         since = 0.0 if request.get("all") else time.time() - _RECENT
         records = _named(ledger, names, since) if names else _listed(ledger, since)
-        jobs = [view(ledger, record) for record in records]
+        outlook = waiting.Outlook(ledger)
+        jobs = [view(ledger, record, outlook) for record in records]
         idle = _idle(ledger.quiet_since())
     return {"jobs": jobs, "host": {**host.facts(), "idle_seconds": idle, "now": rfc3339(time.time())}}
 
@@ -34,12 +35,11 @@ def _listed(ledger: Ledger, since: float) -> list[Record]:
 
 
 def _named(ledger: Ledger, names: list[str], since: float) -> list[Record]:
-    """Runs of these names; of each at least the one that the name means."""
+    """Runs of these names; of each at least those that the name means."""
     found: dict[str, Record] = {}
     for name in names:
-        wanted = JobRef.parse(name)
-        meant = find(ledger, name)
-        if wanted.run is None:
-            found.update((one.id, one) for one in _listed(ledger, since) if one.name == meant.name)
-        found[meant.id] = meant
+        meant = find_all(ledger, name)
+        if JobRef.parse(name).run is None:
+            found.update((one.id, one) for one in _listed(ledger, since) if one.name == meant[0].name)
+        found.update((one.id, one) for one in meant)
     return list(found.values())

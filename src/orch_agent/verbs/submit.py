@@ -13,9 +13,9 @@ from typing import Optional
 
 from .. import arrays, joblog, layout, memory, observe, settings, supervision, wire
 from ..ledger import Ledger, Record, open_ledger
-from ..model import Ended, JobRef, JobSpec, Refusal, Running, check_name, check_spec
+from ..model import Ended, JobSpec, Refusal, Running, check_name, check_spec
 from ..schedule import size
-from .common import Answer, Request, find, text, view
+from .common import Answer, Request, find_all, label, text, view
 
 
 def run(request: Request) -> Answer:
@@ -59,7 +59,7 @@ def _submitted(ledger: Ledger, job_id: str) -> list[Record]:
 
 def _one(ledger: Ledger, job_id: str, spec: JobSpec) -> Record:
     os.makedirs(layout.job_dir(job_id), mode=0o700, exist_ok=True)
-    record = _insert(ledger, job_id, _next_run(ledger, spec.name), spec, _needs(ledger, spec))
+    record = _insert(ledger, job_id, _next_run(ledger, spec.name), spec, _need(ledger, job_id, spec))
     joblog.create(record.log_path, layout.log_link(record.name))
     return record
 
@@ -68,9 +68,9 @@ def _all(ledger: Ledger, array_id: str, spec: JobSpec, array: arrays.Array) -> l
     """A row for each task: runs that follow one another. Their directories and logs are made when they start."""
     check_name("%s-%d" % (array_id, array.tasks[-1]), "submission key of an array's task")
     first = _next_run(ledger, spec.name, len(array.tasks))
-    needs = _needs(ledger, spec)
+    after = _need(ledger, array_id, spec)
     return [
-        _insert(ledger, "%s-%d" % (array_id, task), run, spec, needs, array_id, task, array.limit)
+        _insert(ledger, "%s-%d" % (array_id, task), run, spec, after, array_id, task, array.limit)
         for run, task in enumerate(array.tasks, first)
     ]
 
@@ -80,13 +80,11 @@ def _insert(
     job_id: str,
     run: int,
     spec: JobSpec,
-    needs: list[Record],
+    after: Optional[str],
     array_id: Optional[str] = None,
     task: Optional[int] = None,
     task_limit: Optional[int] = None,
 ) -> Record:
-    for needed in needs:
-        ledger.write("INSERT INTO needs VALUES (?, ?)", [job_id, needed.id])
     return ledger.insert(
         job_id,
         run,
@@ -97,22 +95,19 @@ def _insert(
         cpus=spec.cpus,
         mem=spec.mem,
         time_limit=spec.timeout,
-        after=" ".join(needed.ref for needed in needs) or None,
+        after=after,
         array_id=array_id,
         task=task,
         task_limit=task_limit,
     )
 
 
-def _needs(ledger: Ledger, spec: JobSpec) -> list[Record]:
-    """The runs that must complete first: of an array, each of its tasks."""
-    found: dict[str, Record] = {}
-    for ref in spec.after:
-        needed = find(ledger, ref)
-        is_array = needed.array_id is not None and JobRef.parse(ref).run is None
-        for one in _submitted(ledger, needed.array_id or "") if is_array else [needed]:
-            found[one.id] = one
-    return list(found.values())
+def _need(ledger: Ledger, owner: str, spec: JobSpec) -> Optional[str]:
+    """Have ``owner``, a job or a whole array, wait for the runs that must complete first; what they are called."""
+    groups = [find_all(ledger, ref) for ref in spec.after]
+    for needed in (one for group in groups for one in group):
+        ledger.write("INSERT OR IGNORE INTO needs VALUES (?, ?)", [owner, needed.id])
+    return " ".join(map(label, groups)) or None
 
 
 def _check_room(spec: JobSpec) -> None:
