@@ -82,6 +82,9 @@ def is_measure(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
 
 
+_Check = Callable[[Any], bool]
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -110,7 +113,62 @@ def _is_spec(value: Any) -> bool:
     return True
 
 
-_Check = Callable[[Any], bool]
+def _is_command(value: Any) -> bool:
+    """Whether it is what to type next; None is "nothing"."""
+    return value is None or (_has(value, {"command": _is_text, "there": _is_truth}) and value["command"].isprintable())
+
+
+def _is_autopsy(value: Any) -> bool:
+    return value is None or _has(value, _AUTOPSY)
+
+
+def _are_attempts(value: Any) -> bool:
+    return isinstance(value, list) and all(_has(one, _ATTEMPT) for one in value)
+
+
+def _is_curve(value: Any) -> bool:
+    """Whether it is a table in columns."""
+    if value is None:
+        return True
+    if not isinstance(value, dict) or not _or_none(_is_number)(value.get("mem_slope")):
+        return False
+    columns = [value.get(key) for key in ("seconds", "mem_bytes", "cpu_seconds", "host_available_bytes")]
+    right = all(isinstance(column, list) and all(map(is_measure, column)) for column in columns)
+    return right and len({len(column) for column in columns if isinstance(column, list)}) == 1
+
+
+def _is_number(value: Any) -> bool:
+    return is_measure(abs(value)) if isinstance(value, (int, float)) else False
+
+
+def _has(value: Any, promised: Mapping[str, _Check]) -> bool:
+    """Whether it is an object that holds all this."""
+    return isinstance(value, dict) and all(is_right(value.get(key)) for key, is_right in promised.items())
+
+
+def _or_none(is_right: _Check) -> _Check:
+    return lambda value: value is None or is_right(value)
+
+
+def _all(is_right: _Check) -> _Check:
+    return lambda value: isinstance(value, list) and all(map(is_right, value))
+
+
+_ATTEMPT: Mapping[str, _Check] = {
+    "attempt": _is_count,
+    **dict.fromkeys(("state", "why", "started_at", "ended_at"), _or_none(_is_text)),
+    "mem_peak_bytes": _or_none(_is_count),
+}
+_PROCESS: Mapping[str, _Check] = {"pid": _is_count, "program": _is_text, "mem_bytes": _is_count}
+_NEIGHBOUR: Mapping[str, _Check] = {"job": _is_text, "mem_bytes": _is_count}
+_AUTOPSY: Mapping[str, _Check] = {
+    "ended_by": _is_text,
+    **dict.fromkeys(("how", "first_error"), _or_none(_is_text)),
+    "peak_processes": _all(lambda value: _has(value, _PROCESS)),
+    "neighbours": _or_none(_all(lambda value: _has(value, _NEIGHBOUR))),
+    "neighbours_count": _or_none(_is_count),
+    **dict.fromkeys(("neighbours_mem_bytes", "host_available_bytes", "disk_free_bytes"), _or_none(_is_count)),
+}
 _FIELDS: Mapping[str, _Check] = {
     **dict.fromkeys(("created", "timed_out", "tty"), _is_truth),
     **dict.fromkeys(("offset", "size", "tasks"), _is_count),
@@ -118,6 +176,10 @@ _FIELDS: Mapping[str, _Check] = {
     "runs": lambda value: isinstance(value, list) and all(map(_is_run, value)),
     **dict.fromkeys(("log_size_bytes", "log_lost_bytes"), lambda value: value is None or _is_count(value)),
     "why": lambda value: value is None or _is_text(value),
+    "autopsy": _is_autopsy,
+    "attempts": _are_attempts,
+    "usage_curve": _is_curve,
+    "next": _is_command,
     "log_tail": _is_text,
     "spec": _is_spec,
     "job": lambda value: isinstance(value, dict),
@@ -142,7 +204,10 @@ _JOB: Mapping[str, _Check] = {
     "after": lambda value: isinstance(value, list) and all(map(_is_run, value)),
     "array_id": _is_text,
     "array_task": _is_count,
+    "frozen": _is_truth,
     "waiting_for_input": _is_truth,
+    "prompt": _is_text,
+    "stalled_seconds": is_measure,
     "cost_usd": is_measure,
 }
 """What each thing is that a job may have besides its name, run, host and state, in the order of the contract."""

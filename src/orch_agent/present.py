@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Optional
 
-from . import layout, usage
+from . import layout, stall, usage
 from .ledger import Record
-from .model import PENDING, RUNNING, Ended, JobView, Pending, State, Usage, rfc3339
+from .model import PENDING, RUNNING, Ended, JobView, Pending, Running, State, Usage, rfc3339
 
 
 def job_view(record: Record, state: State, learned: Optional[int] = None) -> JobView:
@@ -15,8 +17,10 @@ def job_view(record: Record, state: State, learned: Optional[int] = None) -> Job
     ``learned``: the bytes that a job which waits will reserve where it does not ask for others.
     """
     spec = record.spec
-    ended, live = (state, None) if isinstance(state, Ended) else (None, state)
+    ended = state if isinstance(state, Ended) else None
     used = _used(record, ended)
+    waits = used.waiting_for_input if used and not ended else None
+    still = _still(used) if used and not ended else None
     mem = next((one for one in (record.mem, record.reserved, learned) if one is not None), None)
     return {
         "id": record.id,
@@ -24,7 +28,7 @@ def job_view(record: Record, state: State, learned: Optional[int] = None) -> Job
         "run": record.run,
         "host": None,
         "state": ended.result.state if ended else PENDING if isinstance(state, Pending) else RUNNING,
-        "reason": live.reason if live else ended.result.reason if ended else None,
+        "reason": _reason(state, still),
         "command": spec.command,
         "cwd": spec.cwd,
         "submitted_at": rfc3339(record.submitted_at),
@@ -49,9 +53,30 @@ def job_view(record: Record, state: State, learned: Optional[int] = None) -> Job
         "after": (record.after or "").split(),
         "array_id": record.array_id,
         "array_task": record.task,
-        "waiting_for_input": used.waiting_for_input if used and not ended else None,
+        "frozen": isinstance(state, Running) and os.path.exists(layout.frozen_file(record.id)),
+        "waiting_for_input": waits,
+        "prompt": _prompt(record) if waits else None,
+        "stalled_seconds": still,
         "cost_usd": None,
     }
+
+
+def _reason(state: State, still: Optional[float]) -> Optional[str]:
+    """What holds it, or why it ended as it did."""
+    if isinstance(state, Ended):
+        return state.result.reason
+    return state.reason or (None if still is None else stall.report(still))
+
+
+def _still(used: Usage) -> Optional[float]:
+    """For how many seconds a job that has stalled has done nothing."""
+    return None if used.stalled_since is None else round(max(0.0, time.time() - used.stalled_since), 1)
+
+
+def _prompt(record: Record) -> Optional[str]:
+    from . import logtext  # few jobs wait for input, and few who look have need of it
+
+    return logtext.prompt(record.log_path)
 
 
 def _used(record: Record, ended: Optional[Ended]) -> Optional[Usage]:

@@ -25,6 +25,6 @@ def span(seconds: float) -> str:
 
 def room(amount: float) -> str:
     """At least so many bytes: ``11G``; below one G ``300M``."""
-    if amount > 1 << 30:
+    if amount >= 1 << 30:
         return "%dG" % math.ceil(amount / (1 << 30))
     return "%dM" % max(1, math.ceil(amount / (1 << 20)))

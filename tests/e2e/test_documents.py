@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.agent import Agent
 from tests.support.cli import Orch
-from tests.support.documents import check_host, check_job
+from tests.support.documents import AUTOPSY, check, check_host, check_job
 
 
 def test_run(orch: Orch) -> None:
@@ -57,9 +57,13 @@ def test_show(orch: Orch) -> None:
     orch("run", "fails", "echo something; no-such-program", "--env", "TOKEN=hunter2", "--wait")
     done = orch("show", "fails", "--json")
     assert (done.status, done.err) == (0, "")
-    known = ["job", "why", "log_tail", "log_size_bytes", "log_lost_bytes", "tty", "keep_children", "env"]
-    assert list(done.json) == known
+    known = ["job", "why", "autopsy", "attempts", "usage_curve", "log_tail", "log_size_bytes", "log_lost_bytes"]
+    assert list(done.json) == [*known, "next", "tty", "keep_children", "env"]
     check_job(done.json["job"])
+    check(done.json["autopsy"], AUTOPSY)
+    assert done.json["autopsy"]["ended_by"] == "itself"
+    assert "no-such-program: command not found" in done.json["autopsy"]["first_error"]
+    assert done.json["next"] == 'bash -lc "type -a no-such-program"'
     assert "127" in done.json["why"]
     assert "something" in done.json["log_tail"]
     assert done.json["log_size_bytes"] == (orch.home / "logs" / "fails" / "1.log").stat().st_size

@@ -252,7 +252,7 @@ def test_a_command_not_found(agent: Agent, tty: bool) -> None:
     job = agent.finished("nope", "no-such-program --really", tty=tty)
     assert (job["state"], job["exit_code"]) == ("FAILED", 127)
     assert b"no-such-program: command not found" in agent.log("nope")
-    assert "127 says that a command was not found" in agent.show("nope")["why"]
+    assert "exit status 127: a command was not found" in agent.show("nope")["why"]
 
 
 def test_not_executable_and_bad_syntax(agent: Agent, tmp_path: Path) -> None:

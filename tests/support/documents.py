@@ -39,8 +39,22 @@ JOB: dict[str, Any] = {
     "after": list,
     "array_id": (str, _NONE),
     "array_task": (int, _NONE),
+    "frozen": bool,
     "waiting_for_input": (bool, _NONE),
+    "prompt": (str, _NONE),
+    "stalled_seconds": (*_NUMBER, _NONE),
     "cost_usd": (*_NUMBER, _NONE),
+}
+AUTOPSY: dict[str, Any] = {
+    "ended_by": str,
+    "how": (str, _NONE),
+    "first_error": (str, _NONE),
+    "peak_processes": list,
+    "neighbours": (list, _NONE),
+    "neighbours_count": (int, _NONE),
+    "neighbours_mem_bytes": (int, _NONE),
+    "host_available_bytes": (int, _NONE),
+    "disk_free_bytes": (int, _NONE),
 }
 HOST: dict[str, Any] = {
     "name": str,

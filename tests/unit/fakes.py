@@ -21,7 +21,8 @@ KEYS = (
     *("host", "reason", "command", "cwd", "submitted_at", "started_at", "ended_at", "exit_code", "signal", "attempt"),
     *("retries", "due_at", "timeout_seconds", "nice", "cpus"),
     *("mem_request_bytes", "mem_request_learned", "mem_max_bytes", "mem_bytes", "mem_peak_bytes", "cpu_seconds"),
-    *("log_path", "code", "after", "array_id", "array_task", "waiting_for_input", "cost_usd"),
+    *("log_path", "code", "after", "array_id", "array_task", "frozen", "waiting_for_input"),
+    *("prompt", "stalled_seconds", "cost_usd"),
 )
 
 

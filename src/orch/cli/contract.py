@@ -12,7 +12,11 @@ START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true}
          --id KEY      repeat with the same key after any failure: still one job; another command: kind conflict
          --replace     cancel a live job of that name first; without it a live name is refused: kind name_in_use
 LOOK     orch status [NAME...] [--all] --json   -> {"jobs": [JOB...], "hosts": [HOST...]}
-         orch show NAME --json                  -> {"job": JOB, "why": text or null, "log_tail": text, ...}
+         orch show NAME --json                  -> {"job": JOB, "why": text, "next": command, "autopsy": {...}, ...}
+         of a failure: why in words; next, the command to type; autopsy: {"ended_by", "how", "first_error",
+         "peak_processes", "neighbours", "host_available_bytes", "disk_free_bytes", ...}. ended_by is one of itself
+         outside person time_limit stall_limit memory_limit guard kernel host dependency unknown. Of any run: log_tail;
+         attempts before this one; usage_curve: {"seconds": [...], "mem_bytes": [...], "cpu_seconds": [...], ...}
 READ     orch logs NAME [--tail N] [--since 10m] [--grep RE]      the job's bytes on standard output
          orch logs NAME --new READER            only what READER has not seen; the way to poll
 WAIT     orch wait NAME... [--timeout 10m] [--any] --json         -> {"jobs": [JOB...], "timed_out": false}
@@ -28,8 +32,10 @@ HOSTS    orch hosts --json                      -> {"hosts": [{"name", "state", 
 
 NAME is [A-Za-z0-9][A-Za-z0-9_-]{0,63}: the newest run of it. NAME.3 is the third run.
 JOB keys: id name run host state reason command cwd submitted_at started_at ended_at exit_code signal attempt
-  mem_request_bytes mem_bytes mem_peak_bytes cpu_seconds log_path code after waiting_for_input cost_usd
-  Times are RFC 3339 in UTC; what is unknown is null; waiting_for_input true: answer with orch send.
+  mem_request_bytes mem_bytes mem_peak_bytes cpu_seconds log_path code after frozen waiting_for_input prompt
+  stalled_seconds cost_usd
+  Times are RFC 3339 in UTC; what is unknown is null; waiting_for_input true: answer prompt with orch send.
+  stalled_seconds: for so long, half an hour or --stall, it has done nothing; reason says so.
 States: PENDING RUNNING, then one of COMPLETED FAILED CANCELLED TIMEOUT OUT_OF_MEMORY NODE_FAIL PREEMPTED.
 HOST keys: name provider launcher state mem_total_bytes mem_available_bytes cpus as_of error.
   A host with an error did not answer: its jobs are shown as of as_of, and what they do now is unknown.

@@ -10,7 +10,7 @@ from orch.ops.jobs import show
 from orch.remote import Answer
 from orch_agent.model import JobView
 
-from . import options
+from . import autopsy, options
 from .args import Arguments, Command
 from .output import BOLD, RED, clean, colour, document, local_time, say, size, state_colour
 
@@ -38,20 +38,34 @@ def main(args: Arguments) -> int:
 def _lines(shown: Answer) -> Iterator[str]:
     job: JobView = shown["job"]
     yield colour(label(job), BOLD) + "  " + colour(job["state"], state_colour(job["state"]))
-    facts = [(name, text) for name, text in _facts(shown, job) if text not in ("", "-")]
-    width = max(len(name) for name, _ in facts)
-    for name, text in facts:
-        yield f"  {name:<{width}}  {clean(text)}"
-    if shown["why"] and shown["why"] != job["reason"]:
-        yield from ["", colour("Why", RED), *(f"  {clean(line)}" for line in shown["why"].splitlines())]
+    yield from _table(_facts(shown, job))
+    if shown["autopsy"]:
+        yield from ["", colour("Why", RED), f"  {clean(shown['why'])}"]
+        yield from _table(autopsy.facts(job, shown["autopsy"], shown["usage_curve"]))
+    if shown["attempts"]:
+        yield from ["", colour("Attempts before", BOLD), *map(_attempt, shown["attempts"])]
+    if shown["next"]:
+        yield from ["", colour("Next", BOLD), f"  {clean(shown['next'])}"]
     if shown["log_tail"]:
         yield from ["", colour("The log ends with", BOLD)]
         yield from (f"  {clean(line)}" for line in _as_seen(shown["log_tail"]))
 
 
+def _table(facts: Iterator[tuple[str, str]]) -> Iterator[str]:
+    told = [(name, text) for name, text in facts if text not in ("", "-")]
+    width = max((len(name) for name, _ in told), default=0)
+    return (f"  {name:<{width}}  {clean(text)}" for name, text in told)
+
+
+def _attempt(one: Answer) -> str:
+    peak = "" if one["mem_peak_bytes"] is None else f", {size(one['mem_peak_bytes'])} at its peak"
+    return clean(f"  {one['attempt']}  {one['state']}  {local_time(one['ended_at'])}  {one['why']}{peak}")
+
+
 def _facts(shown: Answer, job: JobView) -> Iterator[tuple[str, str]]:
     yield "waits for input", f"orch send {job['name']} TEXT" if is_live(job) and job["waiting_for_input"] else ""
-    yield "reason", job["reason"] or ""
+    yield "prompt", job["prompt"] or ""
+    yield "reason", "" if shown["autopsy"] else job["reason"] or ""
     yield "command", job["command"]
     yield "host", job["host"]
     yield "directory", job["cwd"] or ""
@@ -63,6 +77,7 @@ def _facts(shown: Answer, job: JobView) -> Iterator[tuple[str, str]]:
     yield "signal", _text(job["signal"])
     yield "memory", size(job["mem_bytes"])
     yield "peak memory", size(job["mem_peak_bytes"])
+    yield "over time", autopsy.bars(shown["usage_curve"])
     yield "CPU", "" if job["cpu_seconds"] is None else f"{job['cpu_seconds']:.1f} s"
     yield "log", f"{job['log_path']} ({size(shown['log_size_bytes'])})"
     yield "log lost", size(shown["log_lost_bytes"]) if shown["log_lost_bytes"] else ""

@@ -90,10 +90,13 @@ def why(host: HostStatus) -> str:
 
 
 def waiting(told: Sequence[HostStatus]) -> Iterator[str]:
-    """A line for each job that waits for somebody to type."""
-    for job in (job for host in told if not host.error for job in host.jobs):
-        if is_live(job) and job.get("waiting_for_input"):
-            yield clean(f"{label(job)} waits for input: orch send {job['name']} TEXT")
+    """A line for each job that waits for somebody to type, with what it asks, and for each that does nothing."""
+    for job in (job for host in told if not host.error for job in host.jobs if is_live(job)):
+        if job.get("waiting_for_input"):
+            asks = f" ({job['prompt']})" if job.get("prompt") else ""
+            yield clean(f"{label(job)} waits for input{asks}: orch send {job['name']} TEXT")
+        elif job.get("stalled_seconds") is not None:
+            yield clean(f"{label(job)} {job['reason']}: orch attach {job['name']}")
 
 
 def as_json(told: Sequence[HostStatus]) -> dict[str, Any]:

@@ -14,11 +14,14 @@ from .hosts import Hosts, runs_of
 
 def show(hosts: Hosts, ref: str, host: str | None = None) -> Answer:
     """Everything known of one run. Of its environment only the names: the values may be anybody's secret."""
-    answer = hosts.of_job(ref, host).call("show", {"job": ref})
+    remote = hosts.of_job(ref, host)
+    answer = remote.call("show", {"job": ref})
     spec: dict[str, Any] = answer["spec"]
-    known = ("job", "why", "log_tail", "log_size_bytes", "log_lost_bytes")
+    known = ("job", "why", "autopsy", "attempts", "usage_curve", "log_tail", "log_size_bytes", "log_lost_bytes")
+    following = answer.get("next") or {}
     return {
         **{key: answer.get(key) for key in known},
+        "next": remote.typed(following["command"]) if following.get("there") else following.get("command"),
         "tty": spec.get("tty", True),
         "keep_children": spec.get("keep_children", False),
         "env": sorted(spec.get("env") or {}),

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Optional
+from typing import Any, Optional
 
-from .. import logread, observe
-from ..ledger import Record, open_ledger
-from ..model import COMPLETED, Ended, State
+from .. import autopsy, blackbox, layout, logread, logtext, memory, observe, samples, wire
+from ..ledger import Ledger, Record, open_ledger
+from ..model import COMPLETED, Ended, State, rfc3339
 from .common import Answer, Request, find, find_all, shown, text
 
 _TAIL_LINES, _TAIL_BYTES = 20, 8192
-_MEANINGS = {
-    126: "126 says that the command was found but may not be executed",
-    127: "127 says that a command was not found: is it installed, and on the PATH of a login shell?",
-    137: "137 says that a process got SIGKILL, often for want of memory",
-}
+_POINTS = 240
+"""Of a curve: enough for a plot."""
+_ATTEMPTS = 50
 
 
 def run(request: Request) -> Answer:
@@ -26,22 +24,73 @@ def run(request: Request) -> Answer:
         record = find_all(ledger, ref)[0] if request.get("first") else find(ledger, ref, "show")
         state = observe.look(ledger, record)
         tail, size = _tail(record)
+        curve = samples.read(layout.samples_file(record.id))
         return {
             "job": shown(ledger, record, state),
             "spec": record.spec._asdict(),
-            "why": _why(state),
+            **_explained(ledger, record, state, curve),
+            "attempts": _attempts(ledger, record),
+            "usage_curve": _curve(curve),
             "log_tail": tail,
             "log_size_bytes": size,
             "log_lost_bytes": state.result.log_lost_bytes if isinstance(state, Ended) else 0,
         }
 
 
-def _why(state: State) -> Optional[str]:
+def _explained(ledger: Ledger, record: Record, state: State, curve: list[samples.Sample]) -> Answer:
+    """Why it failed, in words and in facts, and what to type next."""
     if not isinstance(state, Ended) or state.result.state == COMPLETED:
+        return {"why": None, "autopsy": None, "next": None}
+    result, host = state.result, memory.look()
+    box = blackbox.read(record.id, record.attempt)
+    at_peak = box.get("peak") or {}
+    peaks = [result.mem_peak_bytes or 0, at_peak.get("mem_bytes", 0), *(one.mem_bytes for one in curve)]
+    seen = autopsy.Seen(
+        record.name if ledger.last_run(record.name) == record.run else record.ref,
+        box,
+        max(peaks),
+        host.total - host.reserve,
+        logtext.first_error(record.log_path),
+        record.spec.cwd or layout.home(),
+    )
+    following = autopsy.next_step(record, result, seen)
+    return {"why": autopsy.why(result), "autopsy": autopsy.facts(result, seen), "next": following._asdict()}
+
+
+def _attempts(ledger: Ledger, record: Record) -> list[dict[str, Any]]:
+    """Those before this one, the newest last."""
+    rows = ledger.rows(
+        "SELECT attempt, started_at, ended_at, result FROM attempts WHERE job_id = ? ORDER BY attempt DESC LIMIT ?",
+        [record.id, _ATTEMPTS],
+    )
+    return [_attempt(*row) for row in rows][::-1]
+
+
+def _attempt(number: int, started_at: float, ended_at: float, stored: str) -> dict[str, Any]:
+    found = wire.result_from_json(stored)
+    result = found[1] if found else None
+    return {
+        "attempt": number,
+        "state": result.state if result else None,
+        "why": autopsy.why(result) if result else None,
+        "started_at": rfc3339(started_at),
+        "ended_at": rfc3339(ended_at),
+        "mem_peak_bytes": result.mem_peak_bytes if result else None,
+    }
+
+
+def _curve(curve: list[samples.Sample]) -> Optional[dict[str, Any]]:
+    """In columns, for a plot."""
+    if not curve:
         return None
-    code = state.result.exit_code
-    facts = [state.result.reason, "exit status %d" % code if code else None, _MEANINGS.get(code or 0)]
-    return "; ".join(fact for fact in facts if fact)
+    thin = samples.thin(curve, _POINTS)
+    return {
+        "seconds": [round(one.seconds, 2) for one in thin],
+        "mem_bytes": [one.mem_bytes for one in thin],
+        "cpu_seconds": [round(one.cpu_seconds, 2) for one in thin],
+        "host_available_bytes": [one.available_bytes for one in thin],
+        "mem_slope": samples.slope(curve),
+    }
 
 
 def _tail(record: Record) -> tuple[str, int]:
