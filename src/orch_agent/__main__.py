@@ -10,7 +10,9 @@ import importlib
 import os
 import sys
 
+from . import cgroup
 from .launch import detach
+from .model import JOB_ENV
 
 COMPANIONS = ("supervisor", "adopt", "view")
 
@@ -20,6 +22,8 @@ def main() -> None:
     detach.set_private_umask()
     if "ORCH_HOME" in os.environ:
         os.environ["ORCH_HOME"] = os.path.abspath(os.environ["ORCH_HOME"])  # what we start works elsewhere
+    if JOB_ENV[0] in os.environ:
+        cgroup.keep_apart()  # frozen with the job that called us, we might hold the ledger meanwhile
     verb, *words = sys.argv[1:] or [""]
     if verb in COMPANIONS:
         importlib.import_module("orch_agent." + verb).main(*words)

@@ -11,11 +11,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from typing import Optional
 
-from . import cgroup, files, layout, locks, request, supervision, tree, usage, view, wire
+from . import (
+    badness,
+    cgroup,
+    files,
+    freezer,
+    layout,
+    locks,
+    outofmemory,
+    request,
+    supervision,
+    tree,
+    usage,
+    view,
+    wire,
+)
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
-from .model import CANCELLED, NODE_FAIL, Ended, Result
+from .model import CANCELLED, NODE_FAIL, OUT_OF_MEMORY, Ended, Result
 from .observe import written_end
 
 _LOOK = 0.25
@@ -25,6 +40,7 @@ def main(job_id: str) -> None:
     """Watch over the job, unless somebody else does or there is nothing to watch."""
     detach.deafen()
     cgroup.keep_apart()
+    badness.spare()
     if locks.try_hold(layout.adopt_file(job_id)) is None:
         return
     with open_ledger() as ledger:
@@ -57,6 +73,8 @@ def _watch(record: Record) -> Ended:
     sampler = usage.Sampler(family.group)
     sampler.last = usage.read(layout.usage_file(record.id)) or sampler.last
     fd = usage.open_file(layout.usage_file(record.id))
+    limit = outofmemory.Limit(record, family.group)
+    ran_out: Optional[outofmemory.End] = None
     cancelled = False
     ending = None
     members = family.survivors()
@@ -67,18 +85,27 @@ def _watch(record: Record) -> Ended:
             if record.spec.keep_children:
                 break
             grace = tree.SURVIVORS_GRACE  # the command has exited: what it left behind ends with it
+        if ran_out is not None:
+            grace = 0.0
         if grace is not None:
             ending = ending or tree.Ending(family, grace)
             ending.step()
         usage.write(fd, sampler.sample(members.values(), None))
-        time.sleep(tree.STEP if ending is not None else _LOOK)
+        ran_out = ran_out or limit.exceeded(sampler.last.mem_bytes)
+        freezer.thaw_forgotten(record, family)
+        time.sleep(tree.STEP if ending is not None else min(_LOOK, limit.pause(sampler.last.mem_bytes)))
         members = family.survivors()
     if family.group is not None:
         family.group.remove()
-    state, reason = (CANCELLED, "cancelled; ") if cancelled else (NODE_FAIL, "")
+    ran_out = ran_out or outofmemory.condemned(record)
+    state, cause, reason = NODE_FAIL, None, ""
+    if cancelled:
+        state, cause, reason = CANCELLED, "cancel", "cancelled; "
+    elif ran_out is not None:
+        state, cause, reason = OUT_OF_MEMORY, ran_out.cause, "%s; " % ran_out.why
+        sampler.note(ran_out.used)
     reason += "its runner was killed and the command ran on without it; its exit status is unknown"
     last = sampler.last
-    cause = "cancel" if cancelled else None
     result = Result(state, None, None, reason, last.mem_peak_bytes, last.cpu_seconds, 0, record.attempt, cause)
     return Ended(time.time(), result)
 

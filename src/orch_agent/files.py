@@ -6,13 +6,14 @@ import os
 from typing import Optional
 
 
-def write_whole(path: str, text: str) -> None:
-    """Write aside, to disk, then rename into place."""
+def write_whole(path: str, text: str, durable: bool = True) -> None:
+    """Write aside, to disk (unless it means nothing after a crash of the host), then rename into place."""
     aside = "%s.%d" % (path, os.getpid())
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(fd, text.encode("ascii"))
-        os.fsync(fd)
+        if durable:
+            os.fsync(fd)
     finally:
         os.close(fd)
     os.rename(aside, path)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from typing import Optional
 
-from . import cgroup, files, layout, locks, procs, supervision, tree, trouble, wire
+from . import cgroup, files, freezer, layout, locks, outofmemory, procs, supervision, tree, trouble, wire
 from .launch import detach
 from .ledger import Ledger, Record, stored_end
 from .model import CANCELLED, Ended, Pending, Result, Running, State
@@ -59,6 +59,8 @@ def evidence(record: Record) -> Evidence:
         cancelled=os.path.exists(layout.cancel_file(record.id)),
         last_sign=_last_sign(record),
         disk_full=record.started_at is None and trouble.disk_is_full(layout.root()),
+        frozen=freezer.reason(record) if alive else None,
+        condemned=None if alive else outofmemory.reason(record),
     )
 
 

@@ -18,7 +18,24 @@ import sqlite3
 import time
 from typing import Optional
 
-from . import cgroup, files, joblog, layout, locks, procs, recorder, request, supervision, terminal, tree, usage, wire
+from . import (
+    badness,
+    cgroup,
+    files,
+    freezer,
+    joblog,
+    layout,
+    locks,
+    outofmemory,
+    procs,
+    recorder,
+    request,
+    supervision,
+    terminal,
+    tree,
+    usage,
+    wire,
+)
 from .audience import Audience
 from .joblog import JobLog
 from .launch import detach
@@ -28,6 +45,8 @@ from .state import verdict
 
 _BATCH = 1 << 18
 _LAST_LOOK = 1.0
+_AT_ONCE = ("guard", "limit")
+"""Who ended a command for want of memory has its whole tree killed at once."""
 TIMEOUT_GRACE = 10.0
 """Seconds between TERM and KILL for a job that has reached its time limit, or has stalled."""
 
@@ -38,6 +57,7 @@ def main(job_id: str) -> None:
     os.makedirs(layout.job_dir(job_id), mode=0o700, exist_ok=True)
     os.chdir(layout.job_dir(job_id))
     cgroup.keep_apart()
+    badness.spare()
     with open_ledger() as ledger:
         record = ledger.get(job_id)
     if record is not None and record.is_pending:
@@ -94,6 +114,7 @@ class Runner:
         self.sampler = usage.Sampler(self.group)
         root = (self.child.pid, birth)
         self.tree = tree.Tree(self.record.id, root, self.group, os.getpid() if subreaper else None)
+        self.memory = outofmemory.Limit(self.record, self.group)
         self._listen()
         self.ends_at = time.monotonic() + (self.spec.timeout or float("inf"))
         self.child.let_go()
@@ -104,7 +125,7 @@ class Runner:
     def _claim(self, birth: str) -> bool:
         with open_ledger() as ledger, ledger.transaction():
             now = ledger.get(self.record.id)
-            if now is None or not now.is_pending:
+            if now is None or not now.is_pending or now.attempt != self.record.attempt:
                 return False
             self.group = cgroup.create(self.record.id)
             path = self.group.path if self.group else None
@@ -123,6 +144,7 @@ class Runner:
         group = cgroup.create(self.record.id)  # made since we were forked; this finds it
         if group is not None:
             group.enter()
+        badness.expose()
         os.chdir(self.spec.cwd or layout.home())
         words = terminal.shell_words(self.spec.command, os.path.join(layout.job_dir(self.record.id), "command"))
         # The shell is found on our PATH: the job's own may lead nowhere.
@@ -213,7 +235,7 @@ class Runner:
             self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock, self.told)
             self.log.retry()
             self._sample(now)
-            self.next_sample = time.monotonic() + self.sampler.interval
+            self._mind_memory(self.sampler.last.mem_bytes)
 
     def _sample(self, now: float) -> None:
         members = self.tree.members().values()
@@ -221,6 +243,14 @@ class Runner:
         usage.write(self.usage_fd, self.recorder.note(used, members, self.log.size + self.log.lost))
         if self.recorder.why_end is not None:
             self._end("stall", TIMEOUT_GRACE, self.recorder.why_end)
+
+    def _mind_memory(self, used: int) -> None:
+        ran_out = self.memory.exceeded(used)
+        if ran_out is not None:
+            self.sampler.note(ran_out.used)
+            self._end(ran_out.cause, 0.0, ran_out.why)
+        freezer.thaw_forgotten(self.record, self.tree)
+        self.next_sample = time.monotonic() + min(self.sampler.interval, self.memory.pause(used))
 
     def _follow_file(self) -> None:
         """Without a terminal the job writes its log itself: note how far it is."""
@@ -262,10 +292,25 @@ class Runner:
                 self.ending.step()
             return False
         if self.ending is None:
+            self._find_out()
             if self.spec.keep_children or not self.tree.members(thorough=True):
                 return True
-            self.ending = tree.Ending(self.tree, tree.SURVIVORS_GRACE)
+            self.ending = tree.Ending(self.tree, 0.0 if self.cause in _AT_ONCE else tree.SURVIVORS_GRACE)
         return self.ending.step()
+
+    def _find_out(self) -> None:
+        """Whether the command ended for want of memory."""
+        ran_out = self.memory.end(*self._exit())
+        if ran_out is not None:
+            self.cause, self.why = ran_out.cause, ran_out.why
+            self.sampler.note(ran_out.used)
+
+    def _exit(self) -> tuple[Optional[int], Optional[int]]:
+        """The exit status of the command, or the signal that ended it."""
+        assert self.wait_status is not None
+        if os.WIFEXITED(self.wait_status):
+            return os.WEXITSTATUS(self.wait_status), None
+        return None, os.WTERMSIG(self.wait_status)
 
     def _finish(self) -> None:
         if self.child.master is not None:
@@ -278,7 +323,8 @@ class Runner:
         self._write_down(end)
         supervision.poke()
         self.audience.farewell(_LAST_LOOK)
-        files.remove(layout.usage_file(self.record.id))  # the result has the final account
+        for path in (layout.usage_file(self.record.id), layout.frozen_file(self.record.id)):
+            files.remove(path)  # the result has the final account
         if self.group is not None:
             self.group.remove()
 
@@ -300,10 +346,7 @@ class Runner:
             ledger.settle(self.record, end)
 
     def _result(self, lost: int) -> Result:
-        assert self.wait_status is not None
-        exited = os.WIFEXITED(self.wait_status)
-        code = os.WEXITSTATUS(self.wait_status) if exited else None
-        number = None if exited else os.WTERMSIG(self.wait_status)
+        code, number = self._exit()
         left = self.ending.asked if self.ending is not None else 0
         state, reason = verdict(self.cause, code, number, left, self.why)
         final = self.sampler.sample(self.tree.members().values(), None)
@@ -312,8 +355,8 @@ class Runner:
 
 
 def identity(record: Record) -> dict[str, str]:
-    """The variables that tell a job who it is."""
-    words = (record.id, record.ref, record.name, str(record.run), str(record.attempt))
+    """The variables that tell a job, whose attempt is about to begin, who it is."""
+    words = (record.id, record.ref, record.name, str(record.run), str(record.attempt + 1))
     known = dict(zip(JOB_ENV, words))
     if record.task is not None:
         known[JOB_ENV[len(words)]] = str(record.task)

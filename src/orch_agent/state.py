@@ -15,8 +15,19 @@ import signal
 from typing import NamedTuple, Optional
 
 from .ledger import Record, stored_end
-from .model import CANCELLED, COMPLETED, FAILED, NODE_FAIL, TIMEOUT, Ended, Pending, Result, Running, State
-
+from .model import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    NODE_FAIL,
+    OUT_OF_MEMORY,
+    TIMEOUT,
+    Ended,
+    Pending,
+    Result,
+    Running,
+    State,
+)
 
 QUEUED = "waits for its turn"
 STARTS = "about to start"
@@ -24,7 +35,10 @@ STARTS = "about to start"
 
 
 class Evidence(NamedTuple):
-    """What an observer saw, in this order: lock, processes, written result."""
+    """What an observer saw, in this order: lock, processes, written result.
+
+    ``frozen``, ``condemned``: why the guard has frozen or killed it.
+    """
 
     lock_held: bool
     alive: bool
@@ -33,6 +47,8 @@ class Evidence(NamedTuple):
     cancelled: bool
     last_sign: float
     disk_full: bool = False
+    frozen: Optional[str] = None
+    condemned: Optional[str] = None
 
 
 def derive(record: Record, seen: Evidence) -> State:
@@ -43,11 +59,11 @@ def derive(record: Record, seen: Evidence) -> State:
     if record.started_at is None:
         return Pending("waits for room on a full disk" if seen.disk_full else _why_pending(record))
     if seen.lock_held:
-        return Running(record.started_at, record.pid or 0)
+        return Running(record.started_at, record.pid or 0, reason=seen.frozen)
     if record.boot_id and seen.boot_id and record.boot_id != seen.boot_id:
         return _lost(record, seen, "the host restarted while it ran")
     if seen.alive:
-        return Running(record.started_at, record.pid or 0, orphaned=True)
+        return Running(record.started_at, record.pid or 0, orphaned=True, reason=seen.frozen)
     return _lost(record, seen, "its runner was killed, and nothing of the job is left; its exit status is unknown")
 
 
@@ -60,6 +76,8 @@ def _lost(record: Record, seen: Evidence, why: str) -> Ended:
     at = max(seen.last_sign, record.started_at or 0.0)
     if seen.cancelled:
         return Ended(at, Result(CANCELLED, reason="cancelled; " + why, attempt=record.attempt, cause="cancel"))
+    if seen.condemned is not None:
+        return Ended(at, Result(OUT_OF_MEMORY, reason=seen.condemned, attempt=record.attempt, cause="guard"))
     return Ended(at, Result(NODE_FAIL, reason=why, attempt=record.attempt))
 
 
@@ -67,6 +85,9 @@ _CAUSES = {
     "cancel": (CANCELLED, "cancelled"),
     "timeout": (TIMEOUT, "it reached its time limit"),
     "stall": (CANCELLED, "stalled"),
+    "guard": (OUT_OF_MEMORY, "the guard of this host's memory ended it"),
+    "limit": (OUT_OF_MEMORY, "it reached its limit of memory (--mem-max)"),
+    "kernel": (OUT_OF_MEMORY, "killed by the kernel: the host was out of memory"),
     "host": (NODE_FAIL, "the host was going down (its runner got SIGTERM)"),
 }
 """What becomes of a job that somebody ended, and the reason where he gives none."""

@@ -5,6 +5,7 @@ Invariants
   commits a job and then finds the lock free starts the next supervisor, and no job is forgotten.
 - It knows nothing that the ledger does not: killed at any point, the next one goes on.
 - A job is admitted on disk before it is started, and started by a fork: its runner is this program, already loaded.
+- While it waits, its warden looks after the host's memory, as often as that is scarce.
 - It is nobody's child, and nobody is a child of it that it waits for.
 """
 
@@ -18,10 +19,11 @@ import socket
 import sqlite3
 import time
 
-from . import cgroup, files, layout, locks, memory, observe, procs, queue, runner, trouble
+from . import badness, cgroup, files, layout, locks, memory, observe, procs, queue, runner, trouble
 from .launch import detach, tmux
 from .ledger import Ledger, Record, open_ledger
 from .model import Refusal
+from .warden import Warden
 
 _QUIET = 5.0
 """Seconds between two looks when nothing happens."""
@@ -42,10 +44,12 @@ def main(handed: str = "") -> None:
     os.makedirs(layout.live_dir(), mode=0o700, exist_ok=True)
     os.chdir(layout.root())
     cgroup.keep_apart()
+    badness.spare()
     lock = int(handed) if handed else locks.try_hold(layout.supervisor_lock())
     if lock is None:
         return
     procs.call_me("orch supervisor")
+    badness.stay_in_memory()
     supervisor = Supervisor(lock)
     while supervisor.has_work():
         supervisor.pause()
@@ -65,6 +69,7 @@ class Supervisor:
         self.ear.setblocking(False)
         self.wait = 0.0
         self.viewed: set[str] = set()
+        self.warden = Warden()
         gc.collect()
         gc.freeze()  # what is here now is shared with every runner, for good
 
@@ -81,13 +86,19 @@ class Supervisor:
 
     def pause(self) -> None:
         """Until somebody says that something has changed, or it is time to look."""
-        if select.select([self.ear], [], [], self.wait)[0]:
-            time.sleep(_BUSY)
-            try:
-                while self.ear.recv(16):
-                    pass
-            except OSError:
+        until = time.monotonic() + self.wait
+        while not select.select([self.ear], [], [], max(0.0, self._patience(until)))[0]:
+            if time.monotonic() >= until or self.warden.look():
+                return
+        time.sleep(_BUSY)
+        try:
+            while self.ear.recv(16):
                 pass
+        except OSError:
+            pass
+
+    def _patience(self, until: float) -> float:
+        return min(until - time.monotonic(), self.warden.pause)
 
     def turn(self) -> None:
         """Look once, and do what is to be done."""
@@ -109,11 +120,13 @@ class Supervisor:
         lost = [record for record in running if self._is_lost(record)]
         chosen: list[Record] = []
         on_their_way = sum(record.started_at is None for record in running)
+        self.warden.look()
         host = memory.look()
         most = _AT_ONCE * host.cpus - on_their_way
-        if most > 0 and not trouble.disk_is_full(layout.root()):
+        if most > 0 and self.warden.held is None and not trouble.disk_is_full(layout.root()):
             plan = queue.plan(ledger, running, host, most).plan
             chosen = queue.admit(ledger, plan.starts) if plan.starts else []
+        self.warden.meet([*running, *chosen])
         due = queue.next_due(ledger, time.time())
         if due is not None:
             self._look_in(due - time.time())

@@ -4,8 +4,8 @@ Invariants
 - On Linux the runner is the subreaper: whatever the job starts, however it detaches, is below the runner.
   Elsewhere, and after a runner's death, the control group and the marker in the environment find the rest.
 - Agents below a job (it submitted jobs itself) are not of its tree.
-- Ending is TERM to everybody (and CONT, for a stopped process hears nothing), patience, then KILL,
-  again and again until nobody is left.
+- Ending is TERM to everybody (and CONT, for a stopped process hears nothing, and thawing, for neither does a frozen
+  one), patience, then KILL, again and again until nobody is left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Optional
 
-from . import cgroup, procs
+from . import cgroup, freezer, layout, procs
 from .ledger import Record
 from .procs import Process
 
@@ -102,6 +102,7 @@ class Ending:
         self.asked = 0
         self._told: set[tuple[int, str]] = set()
         self._next = 0.0
+        freezer.thaw(tree.job_id, tree)
 
     def step(self) -> bool:
         """Whether nobody is left."""
@@ -109,6 +110,8 @@ class Ending:
         if now < self._next:
             return False
         self._next = now + STEP
+        if os.path.exists(layout.frozen_file(self.tree.job_id)):
+            freezer.thaw(self.tree.job_id, self.tree)  # the guard has not heard of its end
         members = self.tree.members(thorough=True)
         if now >= self.kill_at:
             # First stop all: nobody may fork away while others are killed.

@@ -90,7 +90,7 @@ def test_losers_of_a_start_leave_nothing(viewless: Agent) -> None:
     assert agent.wait("alone")["exit_code"] == 5
     eventually(lambda: _runners(agent, "alone") == [], "the runner has ended")
     assert list((agent.root / "live").iterdir()) == []
-    groups = [path for path in Path("/sys/fs/cgroup").glob("**/orch-jobs/alone") if path.is_dir()]
+    groups = [path for path in Path("/sys/fs/cgroup").glob("**/orch-jobs/alone.*") if path.is_dir()]
     assert groups == []
     errors = agent.root / "jobs" / "alone" / "agent.err"
     assert not errors.exists() or errors.read_text() == ""

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Callable, NamedTuple
 
+from .. import badness
 from ..model import JOB_ENV
 
 original_umask = 0o022
@@ -150,6 +151,7 @@ def _let_go() -> None:
         os.dup2(null, standard)
     os.closerange(3, 4096)
     os.umask(original_umask)
+    badness.be_usual()
 
 
 def _become(errors: str, *words: str) -> None:

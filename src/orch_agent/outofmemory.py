@@ -1,0 +1,107 @@
+"""How a job comes to be out of memory, and how its runner knows: the host's guard, its own limit, the kernel.
+
+Invariants
+- The guard leaves a note, of one attempt, before it kills; it tells why, and what the job used.
+- A job with a limit is killed as a whole, and the limit is the kernel's where the job has a group that counts.
+  Elsewhere the runner looks, the nearer to the limit the more often.
+- A command that ended with 0 did not run out of memory, whoever of its processes was killed.
+- Without a group the kernel says of no kill whose it was: then a death by SIGKILL counts as one if the kernel killed
+  somebody on this machine within the last two looks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import NamedTuple, Optional
+
+from . import cgroup, files, layout
+from .ledger import Record
+from .schedule import size
+
+_FASTEST = 2 << 30
+"""Bytes a second that one job is taken to allocate at most."""
+_OFTEN = 0.02
+"""Seconds between two looks at a job that is all but at its limit."""
+
+
+class End(NamedTuple):
+    """Who ended a job for want of memory (``Result.cause``), why, and what it is known to have used by then."""
+
+    cause: str
+    why: Optional[str]
+    used: int
+
+
+def condemn(record: Record, why: str, used: int) -> bool:
+    """Leave the guard's note; whether that could be done."""
+    text = json.dumps({"attempt": record.attempt, "why": why, "used": used})
+    try:
+        files.write_whole(layout.condemned_file(record.id), text, durable=False)
+        return True
+    except OSError:
+        return False  # it has removed its directory, or the disk is full
+
+
+def condemned(record: Record) -> Optional[End]:
+    """The guard's note, or None."""
+    try:
+        fields = json.loads(files.read_text(layout.condemned_file(record.id)) or "{}")
+        return End("guard", fields["why"], fields["used"]) if fields["attempt"] == record.attempt else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def reason(record: Record) -> Optional[str]:
+    """Why the guard has killed it, in words, or None."""
+    found = condemned(record) if os.path.exists(layout.condemned_file(record.id)) else None
+    return None if found is None else found.why
+
+
+class Limit:
+    """What a runner sees of its job's end in memory. Make it before the job begins."""
+
+    def __init__(self, record: Record, group: Optional[cgroup.Group]) -> None:
+        self._record = record
+        self._group = group
+        self._most = record.spec.mem_max
+        self._is_kernels = self._most is not None and group is not None and group.limit(self._most)
+        self._before = self._earlier = self._kills()
+
+    def exceeded(self, used: int) -> Optional[End]:
+        """Why the job has to be ended now, or None. With every sample."""
+        if self._group is None or self._group.oom_kills() is None:
+            self._earlier, self._before = self._before, self._kills()
+        if self._most is None:
+            return None
+        if self._is_kernels:
+            return self._by_kernel(None) if self._kills() > self._before else None
+        words = "it used %s, and its limit is %s (--mem-max)"
+        return End("limit", words % (size(used), size(self._most)), used) if used > self._most else None
+
+    def pause(self, used: int) -> float:
+        """Seconds after which the next look must come."""
+        if self._most is None or self._is_kernels:
+            return float("inf")
+        return max(_OFTEN, (self._most - used) / _FASTEST)
+
+    def end(self, code: Optional[int], number: Optional[int]) -> Optional[End]:
+        """Who ended the command that exited so, if that was for want of memory."""
+        if code == 0:
+            return None
+        kills = self._kills() - self._earlier
+        if self._group is None or self._group.oom_kills() is None:
+            kills = kills if signal.SIGKILL in (number, (code or 0) - 128) else 0
+        return condemned(self._record) or (self._by_kernel(number) if kills > 0 else None)
+
+    def _by_kernel(self, number: Optional[int]) -> End:
+        how = "killed by the kernel" if number == signal.SIGKILL else "the kernel killed one of its processes"
+        if self._most is not None and self._is_kernels and self._group is not None and self._group.limit_hits():
+            return End("limit", "%s: it reached its limit of %s (--mem-max)" % (how, size(self._most)), self._most)
+        return End("kernel", "%s: the host was out of memory" % how, 0)
+
+    def _kills(self) -> int:
+        """How many of the group the kernel has killed; without one that counts, how many of this machine."""
+        kills = self._group.oom_kills() if self._group is not None else None
+        return cgroup.number("/proc/vmstat", "oom_kill") or 0 if kills is None else kills
