@@ -30,7 +30,7 @@ from . import (
 )
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
-from .model import CANCELLED, NODE_FAIL, OUT_OF_MEMORY, Ended, Result
+from .model import CANCELLED, NODE_FAIL, OUT_OF_MEMORY, TIMEOUT, Ended, Result
 from .observe import written_end
 
 _LOOK = 0.25
@@ -75,7 +75,7 @@ def _watch(record: Record) -> Ended:
     fd = usage.open_file(layout.usage_file(record.id))
     limit = outofmemory.Limit(record, family.group)
     ran_out: Optional[outofmemory.End] = None
-    cancelled = False
+    cancelled = timed_out = False
     ending = None
     members = family.survivors()
     while members:
@@ -87,6 +87,8 @@ def _watch(record: Record) -> Ended:
             grace = tree.SURVIVORS_GRACE  # the command has exited: what it left behind ends with it
         if ran_out is not None:
             grace = 0.0
+        elif grace is None and ending is None and time.time() >= _limit(record):
+            timed_out, grace = True, tree.TIMEOUT_GRACE
         if grace is not None:
             ending = ending or tree.Ending(family, grace)
             ending.step()
@@ -104,10 +106,17 @@ def _watch(record: Record) -> Ended:
     elif ran_out is not None:
         state, cause, reason = OUT_OF_MEMORY, ran_out.cause, "%s; " % ran_out.why
         sampler.note(ran_out.used)
+    elif timed_out:
+        state, cause, reason = TIMEOUT, "timeout", "it reached its time limit; "
     reason += "its runner was killed and the command ran on without it; its exit status is unknown"
     last = sampler.last
     result = Result(state, None, None, reason, last.mem_peak_bytes, last.cpu_seconds, 0, record.attempt, cause)
     return Ended(time.time(), result)
+
+
+def _limit(record: Record) -> float:
+    """When its time is up, in seconds since the epoch."""
+    return (record.started_at or 0.0) + (record.spec.timeout or float("inf"))
 
 
 def _settle(ledger: Ledger, record: Record, end: Ended) -> None:

@@ -13,7 +13,7 @@ import os
 import time
 from typing import Optional
 
-from . import layout
+from . import files, layout
 
 _PROBE = 0.001
 """Seconds that a probe may take."""
@@ -27,9 +27,14 @@ def hold(path: str, text: str = "") -> int:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     aside = "%s.%d" % (path, os.getpid())
     fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    os.write(fd, text.encode("ascii"))
-    os.rename(aside, path)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.write(fd, text.encode("ascii"))
+        os.rename(aside, path)
+    except OSError:
+        os.close(fd)
+        os.unlink(aside)
+        raise
     return fd
 
 
@@ -80,10 +85,15 @@ def try_hold(path: str) -> Optional[int]:
         time.sleep(_PROBE)
 
 
+def sweep() -> None:
+    """Remove what was left on its way into place by processes that were killed there."""
+    for name in os.listdir(layout.live_dir()):
+        pid = name.rpartition(".")[2]
+        if pid.isdigit() and not is_held(os.path.join(layout.live_dir(), name)):
+            files.remove(os.path.join(layout.live_dir(), name))
+
+
 def release(job_id: str) -> None:
     """Remove the lock files of a job that has ended."""
     for path in (layout.lock_file(job_id), layout.adopt_file(job_id)):
-        try:
-            os.unlink(path)
-        except OSError:
-            pass
+        files.remove(path)

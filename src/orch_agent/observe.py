@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from typing import Optional
 
-from . import cgroup, files, freezer, layout, locks, outofmemory, procs, supervision, tree, trouble, wire
+from . import cgroup, files, freezer, layout, locks, outofmemory, procs, retry, supervision, tree, trouble, wire
 from .launch import detach
 from .ledger import Ledger, Record, stored_end
 from .model import CANCELLED, Ended, Pending, Result, Running, State
@@ -78,9 +78,9 @@ def look(ledger: Ledger, record: Record) -> State:
         group = cgroup.find(record.cgroup)
         if group is not None:
             group.remove()
-        following = _note(ledger, record, state)
-        if following is not None:
-            return look(ledger, following)
+        now = _note(ledger, record, state)
+        if now is not None:
+            return look(ledger, now)
     elif isinstance(state, Running) and state.orphaned:
         detach.agent("adopt", record.id)
     return state
@@ -96,7 +96,8 @@ def _note(ledger: Ledger, record: Record, end: Ended) -> Optional[Record]:
         supervision.poke()
         now = ledger.get(record.id)
     except sqlite3.Error:
-        return None
+        # An attempt that another one follows is no end of the job, though nobody can write that down now.
+        return retry.pending(record, end)
     return now if now is not None and now.ended_at is None and now != record else None
 
 

@@ -37,6 +37,14 @@ def following(record: Record, ended: Ended) -> Optional[Following]:
     return Following(ended.at + delay, "attempt %d: %s" % (record.attempt, how(result)), _memory(record, result))
 
 
+def pending(record: Record, ended: Ended) -> Optional[Record]:
+    """The row as it will be when the end of this attempt is written down, if another one follows."""
+    found = following(record, ended) if record.started_at is not None else None
+    if found is None:
+        return None
+    return record._replace(started_at=None, admitted_at=None, queued=1, due=found.due, why=found.why, mem=found.mem)
+
+
 def how(result: Result) -> str:
     """How an attempt ended, in a few words."""
     if result.state == FAILED and result.exit_code:

@@ -47,8 +47,6 @@ _BATCH = 1 << 18
 _LAST_LOOK = 1.0
 _AT_ONCE = ("guard", "limit")
 """Who ended a command for want of memory has its whole tree killed at once."""
-TIMEOUT_GRACE = 10.0
-"""Seconds between TERM and KILL for a job that has reached its time limit, or has stalled."""
 
 
 def main(job_id: str) -> None:
@@ -229,7 +227,7 @@ class Runner:
         if self.child.master is None:
             self._follow_file()
         if now >= self.ends_at:
-            self._end("timeout", TIMEOUT_GRACE)
+            self._end("timeout", tree.TIMEOUT_GRACE)
         if now >= self.next_sample:
             self._heed(request.read(self.record.id))
             self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock, self.told)
@@ -242,7 +240,7 @@ class Runner:
         used = self.sampler.sample(members, self._waits(now))
         usage.write(self.usage_fd, self.recorder.note(used, members, self.log.size + self.log.lost))
         if self.recorder.why_end is not None:
-            self._end("stall", TIMEOUT_GRACE, self.recorder.why_end)
+            self._end("stall", tree.TIMEOUT_GRACE, self.recorder.why_end)
 
     def _mind_memory(self, used: int) -> None:
         ran_out = self.memory.exceeded(used)

@@ -49,6 +49,7 @@ def main(handed: str = "") -> None:
     if lock is None:
         return
     procs.call_me("orch supervisor")
+    locks.sweep()
     badness.stay_in_memory()
     supervisor = Supervisor(lock)
     while supervisor.has_work():

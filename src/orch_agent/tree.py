@@ -23,6 +23,8 @@ from .procs import Process
 _SUBREAPER = 36
 SURVIVORS_GRACE = 5.0
 """Seconds between TERM and KILL for what is left when a command has exited."""
+TIMEOUT_GRACE = 10.0
+"""Seconds between TERM and KILL for a job that has reached its time limit, or has stalled."""
 STEP = 0.02
 """Seconds between two looks at a tree that is being ended."""
 

@@ -114,7 +114,10 @@ def aside(work: Callable[[], None]) -> None:
     """Have ``work`` done by nobody's child, which holds nothing of what we have open, and return at once."""
     child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        try:
+            os.waitpid(child, 0)
+        except ChildProcessError:
+            pass  # the kernel reaps for whoever ignores SIGCHLD
         return
     try:
         os.setsid()

@@ -39,7 +39,7 @@ def _tmux(*words: str) -> tuple[int, str]:
 def open_if_few(record: Record) -> None:
     """Open the view of a job that starts; a job needs none, so nothing that goes wrong here matters."""
     try:
-        if available() and len(os.listdir(layout.live_dir())) <= _CROWD:
+        if available() and sum(name.endswith(".lock") for name in os.listdir(layout.live_dir())) <= _CROWD:
             open_view(record)
     except (OSError, Refusal):
         pass
