@@ -112,7 +112,7 @@ def why(result: Result) -> str:
     """All that there is to say of the end, in one sentence or two."""
     told = how(result) if result.state == FAILED else None
     reason = None if told and told.startswith(result.reason or told) else result.reason
-    return "; ".join(text for text in (reason, told) if text) or result.state
+    return "; ".join(text for text in (told, reason) if text) or result.state
 
 
 def facts(result: Result, seen: Seen) -> dict[str, Any]:
