@@ -101,7 +101,7 @@ def span(jobs: Sequence[JobView]) -> str:
 
 
 def gathered(jobs: Iterable[JobView], key: Callable[[JobView], object]) -> Iterator[list[JobView]]:
-    """The jobs in groups, in order: tasks of one array that stand together with the same ``key``, unless that is None."""
+    """The jobs in groups, in order: tasks of an array that stand together with the same ``key``, if that is not None."""
     group: list[JobView] = []
     for job in jobs:
         if group and not _goes_with(job, group[-1], key):

@@ -25,6 +25,9 @@ OUT_OF_MEMORY = "OUT_OF_MEMORY"
 NODE_FAIL = "NODE_FAIL"
 PREEMPTED = "PREEMPTED"
 
+STARTS = "about to start"
+"""The reason of a pending job that waits for nothing."""
+
 LIVE_STATES = frozenset({PENDING, RUNNING})
 END_STATES = frozenset({COMPLETED, FAILED, CANCELLED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, PREEMPTED})
 

@@ -21,6 +21,7 @@ from .model import (
     FAILED,
     NODE_FAIL,
     OUT_OF_MEMORY,
+    STARTS,
     TIMEOUT,
     Ended,
     Pending,
@@ -30,8 +31,7 @@ from .model import (
 )
 
 QUEUED = "waits for its turn"
-STARTS = "about to start"
-"""Why what the supervisor has let go is still pending."""
+"""Of what the row alone is known."""
 
 
 class Evidence(NamedTuple):

@@ -11,14 +11,16 @@ import time
 from functools import cached_property
 from typing import Optional
 
-from . import layout, memory, queue, schedule, trouble
+from . import hold, layout, memory, queue, schedule, trouble
 from .ledger import Ledger, Record
-from .state import QUEUED, STARTS
+from .model import STARTS
 
 
 def held() -> Optional[str]:
     """What keeps the supervisor from letting anybody start."""
-    return "waits for room on a full disk" if trouble.disk_is_full(layout.root()) else None
+    if trouble.disk_is_full(layout.root()):
+        return "waits for room on a full disk"
+    return hold.reason()
 
 
 class Outlook:
@@ -89,7 +91,7 @@ def again(record: Record, now: float) -> str:
 def _full(record: Record) -> str:
     """Of a job that the queue leaves out: its array has as many tasks under way as it may."""
     if record.task_limit is None:
-        return QUEUED  # it has been admitted since the row was read, or its time has just come
+        return STARTS  # it has been let go since the row was read
     return "%d task%s of its array run%s at once" % (
         record.task_limit,
         *(("", "s") if record.task_limit == 1 else ("s", "")),

@@ -17,12 +17,28 @@ def test_run(orch: Orch) -> None:
     before = time.time()
     done = orch("run", "train", "exit 3", "--json")
     assert (done.status, done.err) == (0, "")
-    assert list(done.json) == ["job", "created"]
+    assert list(done.json) == ["job", "created", "tasks"]
     job = done.json["job"]
     check_job(job)
     assert (job["name"], job["run"], job["host"], job["command"]) == ("train", 1, "local", "exit 3")
     assert (job["cwd"], done.json["created"]) == (str(orch.home), True)
     assert before - 1 <= datetime.fromisoformat(job["submitted_at"]).timestamp() <= time.time()
+
+
+def test_an_array(orch: Orch) -> None:
+    done = orch("run", "many", "exit $ORCH_ARRAY_TASK", "--array", "0-2", "--json")
+    assert (done.status, list(done.json)) == (0, ["job", "created", "tasks"])
+    assert (done.json["tasks"], done.json["job"]["run"], done.json["job"]["array_task"]) == (3, 1, 0)
+    done = orch("run", "again", "exit $ORCH_ARRAY_TASK", "--array", "0-2", "--json", "--wait")
+    assert (done.status, list(done.json)) == (1, ["jobs"])
+    for job in done.json["jobs"]:
+        check_job(job)
+    assert [(job["run"], job["array_task"], job["exit_code"]) for job in done.json["jobs"]] == [
+        (1, 0, 0),
+        (2, 1, 1),
+        (3, 2, 2),
+    ]
+    assert len({job["array_id"] for job in done.json["jobs"]}) == 1
 
 
 def test_run_and_wait(orch: Orch) -> None:
@@ -93,7 +109,7 @@ def test_cancel(orch: Orch, agent: Agent) -> None:
 def test_rerun(orch: Orch) -> None:
     orch("run", "a", "true", "--wait")
     done = orch("rerun", "a", "--json")
-    assert (done.status, done.err, list(done.json)) == (0, "", ["job", "created"])
+    assert (done.status, done.err, list(done.json)) == (0, "", ["job", "created", "tasks"])
     check_job(done.json["job"])
     assert (done.json["job"]["run"], done.json["created"]) == (2, True)
 

@@ -9,7 +9,7 @@ import pytest
 
 from orch import paths
 from orch.cli import main
-from orch.cli.status_table import as_json, lines, notes
+from orch.cli.status_table import as_json, lines, notes, part
 from orch.errors import OrchError
 from orch.model import Host, HostStatus, label
 from orch.ops import cache
@@ -117,6 +117,37 @@ def test_the_table_of_the_contract() -> None:
         "report  COMPLETED  2026-02-16 14:00:00  1.0GB",
         "next    PENDING    -                    -",
     ]
+
+
+def task(run: int, state: str = "PENDING", **more: object) -> dict[str, object]:
+    return job("many", run, state, array_id="key", array_task=run - 1, **more)
+
+
+def test_tasks_of_an_array_that_wait_are_one_row() -> None:
+    jobs = [task(1, "COMPLETED", mem_peak_bytes=5 << 20), task(2, "COMPLETED", mem_peak_bytes=7 << 20)]
+    jobs += [task(3, "RUNNING"), task(4, reason="waits for 4.0GB", mem_request_bytes=4 << 30), task(5, reason="waits")]
+    jobs += [task(6, "FAILED"), task(7, due_at="2026-02-16T14:00:00Z", reason="attempt 2 of 4"), task(8), task(9)]
+    assert lines(told(*jobs)) == [
+        "NAME  RUN  STATE      STARTED  MEMORY       REASON",
+        "many  1-2  COMPLETED  -        7.0MB",
+        "many  3    RUNNING    -        -",
+        "many  4-5  PENDING    -        4.0GB asked  waits for 4.0GB",
+        "many  6    FAILED     -        -",
+        "many  7    PENDING    -        -            attempt 2 of 4",
+        "many  8-9  PENDING    -        -",
+    ]
+    assert len(part(told(*jobs), [0])) == 6
+    assert part(told(*jobs), [1]) == []
+
+
+def test_what_a_waiting_job_will_reserve() -> None:
+    learned = job("a", state="PENDING", mem_request_bytes=1 << 30, mem_request_learned=True)
+    assert lines(told(learned))[1].split()[-2:] == ["1.0GB", "learned"]
+    assert "learned" not in lines(told({**learned, "state": "RUNNING"}))[1]
+
+
+def test_why_a_job_ended_is_no_reason_to_wait() -> None:
+    assert lines(told(job("a", state="FAILED", reason="killed by SIGKILL")))[0].split()[-1] == "MEMORY"
 
 
 def test_the_run_is_shown_where_a_name_repeats() -> None:

@@ -97,6 +97,14 @@ def age(seconds: float) -> str:
     return f"{max(0, int(seconds))}s"
 
 
+def length(seconds: float) -> str:
+    """Exactly, in one unit, as it may be typed: ``3h``, ``90m``, ``0.5s``."""
+    for unit_length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= unit_length and seconds % unit_length == 0:
+            return f"{seconds // unit_length:g}{unit}"
+    return f"{seconds:g}s"
+
+
 def table(rows: Sequence[Sequence[str]], colours: Sequence[Sequence[str]]) -> list[str]:
     """Lines of aligned columns; ``colours`` has for each row a code for each cell, or nothing."""
     cells = [[clean(cell) for cell in row] for row in rows]
@@ -104,5 +112,5 @@ def table(rows: Sequence[Sequence[str]], colours: Sequence[Sequence[str]]) -> li
     lines = []
     for row, codes in zip(cells, colours, strict=True):
         padded = [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
-        lines.append("  ".join(colour(*pair) for pair in zip(padded, codes or [""] * len(row), strict=True)))
+        lines.append("  ".join(colour(*pair) for pair in zip(padded, codes or [""] * len(row), strict=True)).rstrip())
     return lines

@@ -13,7 +13,7 @@ from orch.model import JobDefaults, new_id
 from orch.ops import hosts
 from orch.ops.submit import Submitted, submit, unsure
 from orch.remote import Remote
-from orch_agent.model import JobSpec, check_name
+from orch_agent.model import PENDING, STARTS, JobSpec, check_name
 
 from . import options
 from .args import Arguments, Command
@@ -166,5 +166,6 @@ def _line(submitted: Submitted) -> str:
     job, tasks = submitted.job, submitted.tasks
     done = "submitted to" if submitted.created else "had been submitted before to"
     size = "" if tasks is None else f" ({tasks} task{'s' * (tasks != 1)})"
+    waits = "" if job["state"] != PENDING or job["reason"] in (None, STARTS) else f", {clean(job['reason'])}"
     then = f"follow it: orch logs -f {job['name']}" if tasks is None else f"look at them: orch status {job['name']}"
-    return f"{submitted.ref} {done} {job['host']}{size}; {then}"
+    return f"{submitted.ref} {done} {job['host']}{size}{waits}; {then}"

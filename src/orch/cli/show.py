@@ -12,7 +12,7 @@ from orch_agent.model import JobView
 
 from . import autopsy, options
 from .args import Arguments, Command
-from .output import BOLD, RED, clean, colour, document, local_time, say, size, state_colour
+from .output import BOLD, RED, clean, colour, document, length, local_time, say, size, state_colour
 
 COMMAND = Command(
     name="show",
@@ -70,7 +70,9 @@ def _facts(shown: Answer, job: JobView) -> Iterator[tuple[str, str]]:
     yield "host", job["host"]
     yield "directory", job["cwd"] or ""
     yield "environment", " ".join(shown["env"])
+    yield from _terms(job)
     yield "submitted", local_time(job["submitted_at"])
+    yield "starts", local_time(job["due_at"])
     yield "started", local_time(job["started_at"])
     yield "ended", local_time(job["ended_at"])
     yield "exit code", _text(job["exit_code"])
@@ -82,6 +84,18 @@ def _facts(shown: Answer, job: JobView) -> Iterator[tuple[str, str]]:
     yield "log", f"{job['log_path']} ({size(shown['log_size_bytes'])})"
     yield "log lost", size(shown["log_lost_bytes"]) if shown["log_lost_bytes"] else ""
     yield "id", job["id"]
+
+
+def _terms(job: JobView) -> Iterator[tuple[str, str]]:
+    """On what terms it runs, as far as it has any."""
+    yield "array", "" if job["array_task"] is None else f"task {job['array_task']} of {job['array_id']}"
+    yield "attempt", f"{max(1, job['attempt'])} of {job['retries'] + 1}" if job["retries"] else ""
+    yield "after", " ".join(job["after"] or ())
+    yield f"memory {'learned' if job['mem_request_learned'] else 'asked'}", size(job["mem_request_bytes"])
+    yield "memory limit", size(job["mem_max_bytes"])
+    yield "processors", "" if job["cpus"] is None else f"{job['cpus']:g}"
+    yield "time limit", "" if job["timeout_seconds"] is None else length(job["timeout_seconds"])
+    yield "nice", str(job["nice"] or "")
 
 
 def _text(value: int | None) -> str:

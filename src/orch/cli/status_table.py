@@ -5,62 +5,114 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from orch.model import HostStatus, is_live, label
-from orch_agent.model import JobView, rfc3339
+from orch.model import HostStatus, gathered, is_live, label, span
+from orch_agent.model import COMPLETED, PENDING, JobView, rfc3339
 
 from .output import DIM, age, clean, local_time, size, state_colour, table
 
 
+class Row(NamedTuple):
+    """A line of the table: a job, or tasks of an array that stand together and all wait, or have all completed."""
+
+    place: int
+    host: HostStatus
+    jobs: Sequence[JobView]
+
+    @property
+    def job(self) -> JobView:
+        """The first of them."""
+        return self.jobs[0]
+
+
 def lines(told: Sequence[HostStatus], live_first: bool = False) -> list[str]:
     """Header and rows; nothing where there are no jobs. ``live_first``: then the ended ones, the newest first."""
-    rows = [(host, job) for host in told for job in host.jobs]
-    if live_first:
-        ended = sorted((row for row in rows if not is_live(row[1])), key=_end, reverse=True)
-        rows = [*(row for row in rows if is_live(row[1])), *ended]
-    if not rows:
-        return []
-    columns = _columns(told, [job for _, job in rows])
-    cells = [list(columns), *([_cell(column, host, job) for column in columns] for host, job in rows)]
-    return table(cells, [[], *([_colour(column, job) for column in columns] for _, job in rows)])
+    return _laid_out(told, rows(told, live_first))
+
+
+def rows(told: Sequence[HostStatus], live_first: bool = False) -> list[Row]:
+    """What the table has to show, in its order."""
+    found = [Row(place, host, jobs) for place, host in enumerate(told) for jobs in gathered(host.jobs, _alike)]
+    if not live_first:
+        return found
+    ended = sorted((row for row in found if not is_live(row.job)), key=_end, reverse=True)
+    return [*(row for row in found if is_live(row.job)), *ended]
 
 
 def part(told: Sequence[HostStatus], places: Collection[int]) -> list[str]:
     """The rows of some hosts only, without the header, laid out as in the whole table."""
-    owners = [place for place, host in enumerate(told) for _ in host.jobs]
-    return [line for place, line in zip(owners, lines(told)[1:], strict=True) if place in places]
+    every = rows(told)
+    laid_out = _laid_out(told, every)[1:]
+    return [line for row, line in zip(every, laid_out, strict=True) if row.place in places]
 
 
-def _end(row: tuple[HostStatus, JobView]) -> str:
-    return row[1].get("ended_at") or ""
+def _alike(job: JobView) -> object:
+    """What tasks in one row have in common: they wait for their turn, or they have completed."""
+    if job["state"] == PENDING:
+        return PENDING if job["due_at"] is None else None
+    return COMPLETED if job["state"] == COMPLETED else None
+
+
+def _laid_out(told: Sequence[HostStatus], every: Sequence[Row]) -> list[str]:
+    if not every:
+        return []
+    columns = _columns(told, every)
+    cells = [list(columns), *([_cell(column, row) for column in columns] for row in every)]
+    return table(cells, [[], *([_colour(column, row.job) for column in columns] for row in every)])
+
+
+def _end(row: Row) -> str:
+    return row.job.get("ended_at") or ""
 
 
 def _colour(column: str, job: JobView) -> str:
     return {"STATE": state_colour(job["state"]), "SEEN": DIM}.get(column, "")
 
 
-def _columns(told: Sequence[HostStatus], jobs: Sequence[JobView]) -> list[str]:
-    names = [job["name"] for job in jobs]
+def _columns(told: Sequence[HostStatus], every: Sequence[Row]) -> list[str]:
+    names = [job["name"] for row in every for job in row.jobs]
     optional = {
         "RUN": len(set(names)) < len(names),
         "HOST": len(told) > 1,
         "SEEN": any(host.error and host.jobs for host in told),
+        "REASON": any(_reason(row.job) for row in every),
     }
-    columns = ["NAME", "RUN", "HOST", "STATE", "STARTED", "MEMORY", "SEEN"]
+    columns = ["NAME", "RUN", "HOST", "STATE", "STARTED", "MEMORY", "SEEN", "REASON"]
     return [column for column in columns if optional.get(column, True)]
 
 
-def _cell(column: str, host: HostStatus, job: JobView) -> str:
+def _cell(column: str, row: Row) -> str:
     match column:
+        case "RUN":
+            return span(row.jobs).partition(".")[2]
         case "STARTED":
-            return local_time(job.get("started_at"))
+            return local_time(row.job.get("started_at"))
         case "MEMORY":
-            return size(job.get("mem_bytes") if is_live(job) else job.get("mem_peak_bytes"))
+            return _memory(row.jobs)
         case "SEEN":
-            return f"{_age(host)} ago" if host.error else "now"
+            return f"{_age(row.host)} ago" if row.host.error else "now"
+        case "REASON":
+            return _reason(row.job)
+        case "HOST":
+            return row.host.host.name
         case _:
-            return str(job[column.lower()])
+            return str(row.job[column.lower()])
+
+
+def _memory(jobs: Sequence[JobView]) -> str:
+    """What it uses, what it used at most; of one that waits what it will reserve."""
+    job = jobs[0]
+    if job["state"] == PENDING and job["mem_request_bytes"] is not None:
+        return f"{size(job['mem_request_bytes'])} {'learned' if job['mem_request_learned'] else 'asked'}"
+    if is_live(job):
+        return size(job.get("mem_bytes"))
+    return size(max((one["mem_peak_bytes"] for one in jobs if one.get("mem_peak_bytes") is not None), default=None))
+
+
+def _reason(job: JobView) -> str:
+    """What holds it; how one ended is for ``show`` to say."""
+    return (job["reason"] or "") if is_live(job) else ""
 
 
 def _age(host: HostStatus) -> str:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from orch.model import HostStatus, is_live
 
 from .output import is_terminal, note, say
-from .status_table import as_json, lines, notes, waiting
+from .status_table import as_json, lines, notes, rows, waiting
 
 INTERVAL = 2.0  # seconds; a job's memory is at most that old
 HOME, CLEAR, END_OF_LINE, BELOW = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
@@ -61,7 +61,7 @@ def _gist(told: Sequence[HostStatus]) -> str:
 
 def _draw(told: Sequence[HostStatus]) -> None:
     width, height = os.get_terminal_size(sys.stdout.fileno())
-    live = sum(is_live(job) for host in told for job in host.jobs)
+    live = sum(is_live(row.job) for row in rows(told))
     sys.stdout.write(frame(lines(told, live_first=True), width, height, live, list(notes(told))))
     sys.stdout.flush()
 

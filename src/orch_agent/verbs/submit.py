@@ -151,7 +151,8 @@ def _check_free(ledger: Ledger, name: str) -> None:
     for record in ledger.live_runs(name):
         state = observe.look(ledger, record)
         if not isinstance(state, Ended):
-            hint = "orch run %s --replace …, or another name; look at it: orch attach %s" % (name, name)
+            one = name if record.array_id is None else record.ref
+            hint = "orch run %s --replace …, or another name; look at it: orch attach %s" % (name, one)
             said = "%s is still %s" % (record.ref, "running" if isinstance(state, Running) else "pending")
             raise Refusal("name_in_use", said, hint)
 
