@@ -100,8 +100,10 @@ def _killed(number: int) -> str:
 
 def ended_by(result: Result) -> str:
     """Who ended it."""
-    if result.cause is not None or result.state in _STATES:
-        return _CAUSES.get(result.cause or "", _STATES.get(result.state, "unknown"))
+    if result.cause is not None:
+        return _CAUSES.get(result.cause, "unknown")
+    if result.state in _STATES:
+        return _STATES[result.state]
     number = result.signal if result.signal is not None else (result.exit_code or 0) - 128
     if _name(number):
         return "itself" if _name(number) in _SIGNALS else "outside"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 from orch_agent.model import JobView
@@ -87,12 +88,12 @@ def drawn(seconds: Sequence[float], sizes: Sequence[int]) -> str:
     if len(seconds) < 3 or not max(sizes):
         return ""
     width = min(_WIDTH, len(seconds))
-    highest = [0] * width
+    highest = [sizes[0], *[-1] * (width - 1)]
     last = seconds[-1] or 1.0
     for at, amount in zip(seconds, sizes, strict=True):
-        place = min(width - 1, int(at / last * width))
-        highest[place] = max(highest[place], amount, 1)
+        place = max(0, ceil(at / last * width) - 1)
+        highest[place] = max(highest[place], amount)
     for before, place in pairwise(range(width)):
-        highest[place] = highest[place] or highest[before]
+        highest[place] = highest[before] if highest[place] < 0 else highest[place]
     top = max(highest)
     return "".join(_BARS[min(len(_BARS) - 1, amount * len(_BARS) // top)] for amount in highest)
