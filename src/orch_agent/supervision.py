@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 from . import layout, locks
 from .launch import detach
 
-_asked = False
+_AGAIN = 1.0
+"""Seconds after which the same process looks again."""
+_next = 0.0
 
 
 def ensure() -> None:
-    """See to it that a supervisor lives, once a process; call it after the commit that gives it something to do."""
-    global _asked
-    if not _asked:
-        _asked = True
+    """See to it that a supervisor lives; call it after the commit that gives it something to do."""
+    global _next
+    now = time.monotonic()
+    if now >= _next:
+        _next = now + _AGAIN
         if not locks.is_held(layout.supervisor_lock()):
             detach.companion("supervisor")
 

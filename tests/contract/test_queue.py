@@ -216,3 +216,13 @@ def test_ruins_of_locks_are_swept(agent: Agent) -> None:
     ruin.write_text(json.dumps({}))
     agent.finished("job", "true")
     assert not ruin.exists()
+
+
+def test_who_waits_brings_back_a_killed_supervisor(agent: Agent) -> None:
+    agent.submit("job", "until [ -e go ]; do sleep 0.05; done")
+    agent.submit("next", "true", after=["job"])
+    agent.running("job")
+    with agent.popen("wait", {"jobs": ["next"]}) as waiting:
+        os.kill(supervisor(agent), signal.SIGKILL)
+        (agent.home / "go").touch()
+        assert waiting.wait(30) == 0
