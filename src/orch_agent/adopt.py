@@ -21,6 +21,7 @@ from . import (
     layout,
     locks,
     outofmemory,
+    recorder,
     request,
     supervision,
     tree,
@@ -74,8 +75,9 @@ def _watch(record: Record) -> Ended:
     sampler.last = usage.read(layout.usage_file(record.id)) or sampler.last
     fd = usage.open_file(layout.usage_file(record.id))
     limit = outofmemory.Limit(record, family.group)
+    kept = recorder.Recorder(record)
     ran_out: Optional[outofmemory.End] = None
-    cancelled = timed_out = False
+    cancelled = timed_out = stalled = False
     ending = None
     members = family.survivors()
     while members:
@@ -89,10 +91,13 @@ def _watch(record: Record) -> Ended:
             grace = 0.0
         elif grace is None and ending is None and time.time() >= _limit(record):
             timed_out, grace = True, tree.TIMEOUT_GRACE
+        elif grace is None and ending is None and kept.why_end is not None:
+            stalled, grace = True, tree.TIMEOUT_GRACE
         if grace is not None:
             ending = ending or tree.Ending(family, grace)
             ending.step()
-        usage.write(fd, sampler.sample(members.values(), None))
+        used = sampler.sample(members.values(), None)
+        usage.write(fd, kept.note(used, members.values(), _size(record.log_path)))
         ran_out = ran_out or limit.exceeded(sampler.last.mem_bytes)
         freezer.thaw_forgotten(record, family)
         time.sleep(tree.STEP if ending is not None else min(_LOOK, limit.pause(sampler.last.mem_bytes)))
@@ -108,6 +113,9 @@ def _watch(record: Record) -> Ended:
         sampler.note(ran_out.used)
     elif timed_out:
         state, cause, reason = TIMEOUT, "timeout", "it reached its time limit; "
+    elif stalled:
+        state, cause, reason = CANCELLED, "stall", "%s; " % kept.why_end
+    kept.close()
     reason += "its runner was killed and the command ran on without it; its exit status is unknown"
     last = sampler.last
     result = Result(state, None, None, reason, last.mem_peak_bytes, last.cpu_seconds, 0, record.attempt, cause)
@@ -117,6 +125,13 @@ def _watch(record: Record) -> Ended:
 def _limit(record: Record) -> float:
     """When its time is up, in seconds since the epoch."""
     return (record.started_at or 0.0) + (record.spec.timeout or float("inf"))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _settle(ledger: Ledger, record: Record, end: Ended) -> None:

@@ -30,12 +30,12 @@ _WORDS = 200
 
 
 class BlackBox:
-    """Writes the box of one attempt. Seconds are counted from its start."""
+    """Writes the box of one attempt; goes on with what is there. Seconds are counted from its start."""
 
     def __init__(self, job_id: str, attempt: int) -> None:
         self._path = layout.black_box(job_id)
-        self._facts: dict[str, Any] = {"attempt": attempt}
-        self._peak = 0
+        self._facts: dict[str, Any] = {**read(job_id, attempt), "attempt": attempt}
+        self._peak: float = (self._facts.get("peak") or {}).get("mem_bytes", 0)
         self._written = float("-inf")
         self._is_new = False
 

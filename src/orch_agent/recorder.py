@@ -45,9 +45,10 @@ class Recorder:
             self._available, self._looked = memory.look().available, now
         self._curve.add(now - self._began, used, self._available)
         self._box.look(now - self._began, used.mem_bytes, tree)
+        cpu = sum(one.cpu_seconds for one in tree)  # an adopter does not know what others had used, who are gone
         if used.waiting_for_input or os.path.exists(self._frozen):
-            self._still.begin_anew(now, used.cpu_seconds, output)
-        still = self._still.look(now, used.cpu_seconds, output, lambda: sum(procs.moved(one.pid) for one in tree))
+            self._still.begin_anew(now, cpu, output)
+        still = self._still.look(now, cpu, output, lambda: sum(procs.moved(one.pid) for one in tree))
         if self._limit is not None and still >= self._limit:
             self.why_end = stall.reason(self._limit)
         has_stalled = still >= (stall.USUAL if self._limit is None else self._limit)

@@ -30,15 +30,17 @@ class Stillness:
         self._moved: Optional[int] = None
 
     def look(self, now: float, cpu: float, output: int, moved: Callable[[], int]) -> float:
-        """For how many seconds nothing has happened. ``cpu`` in seconds; ``output`` and ``moved`` in bytes."""
+        """For how many seconds nothing has happened. ``cpu`` in seconds; ``output`` and ``moved`` in bytes.
+
+        What a process has used and moved goes with it, unless its parent waits for it: fewer is a change too.
+        """
         still = now - self.since
-        if output != self._output or cpu - self._cpu > _TICKS + _PROCESSOR * still:
+        if output != self._output or abs(cpu - self._cpu) > _TICKS + _PROCESSOR * still:
             self.begin_anew(now, cpu, output)
             return 0.0
         bytes_now = moved()
         if self._moved is None:
             self._moved = bytes_now
-        # What a process had moved goes with it, unless its parent waits for it: fewer is a change too.
         if abs(bytes_now - self._moved) > _BYTES:
             self.begin_anew(now, cpu, output)
             return 0.0

@@ -159,6 +159,15 @@ def test_one_that_does_nothing_is_ended_where_that_was_asked_for(agent: Agent) -
     assert (shown["autopsy"]["ended_by"], shown["next"]["command"]) == ("stall_limit", "orch logs still")
 
 
+def test_one_that_has_lost_its_runner_is_ended_too(agent: Agent) -> None:
+    job = agent.submit("orphan", "sleep 300", stall=2, tty=False)
+    agent.running("orphan")
+    os.kill(agent.runner(job["id"]), signal.SIGKILL)
+    job = agent.wait("orphan")
+    assert job["state"] == "CANCELLED"
+    assert job["reason"].startswith("stalled: no output, CPU or I/O for 2s (--stall); its runner was killed")
+
+
 def test_one_that_does_nothing_is_told_otherwise(home: Path) -> None:
     agent = Agent(home)
     usual = agent.directory / "orch_agent" / "stall.py"
