@@ -180,7 +180,7 @@ _FIELDS: Mapping[str, _Check] = {
     "attempts": _are_attempts,
     "usage_curve": _is_curve,
     "next": _is_command,
-    "log_tail": _is_text,
+    **dict.fromkeys(("log_tail", "note"), _is_text),
     "spec": _is_spec,
     "job": lambda value: isinstance(value, dict),
     "jobs": lambda value: isinstance(value, list),

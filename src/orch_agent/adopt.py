@@ -31,6 +31,7 @@ from . import (
 )
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
+from .logcap import Cap
 from .model import CANCELLED, NODE_FAIL, OUT_OF_MEMORY, TIMEOUT, Ended, Result
 from .observe import written_end
 
@@ -77,6 +78,7 @@ def _watch(record: Record) -> Ended:
     limit = outofmemory.Limit(record, family.group)
     kept = recorder.Recorder(record)
     ran_out: Optional[outofmemory.End] = None
+    cap = Cap(record.id, record.log_path, record.spec.log_max)
     cancelled = timed_out = stalled = False
     ending = None
     members = family.survivors()
@@ -100,6 +102,7 @@ def _watch(record: Record) -> Ended:
         usage.write(fd, kept.note(used, members.values(), _size(record.log_path)))
         ran_out = ran_out or limit.exceeded(sampler.last.mem_bytes)
         freezer.thaw_forgotten(record, family)
+        cap.look()
         time.sleep(tree.STEP if ending is not None else min(_LOOK, limit.pause(sampler.last.mem_bytes)))
         members = family.survivors()
     if family.group is not None:
@@ -118,7 +121,7 @@ def _watch(record: Record) -> Ended:
     kept.close()
     reason += "its runner was killed and the command ran on without it; its exit status is unknown"
     last = sampler.last
-    result = Result(state, None, None, reason, last.mem_peak_bytes, last.cpu_seconds, 0, record.attempt, cause)
+    result = Result(state, None, None, reason, last.mem_peak_bytes, last.cpu_seconds, cap.lost, record.attempt, cause)
     return Ended(time.time(), result)
 
 

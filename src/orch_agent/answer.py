@@ -18,10 +18,9 @@ VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach",
 
 
 def answer(verb: str, request: str = "") -> int:
-    """Do it; the exit status is 0 or, with an error document, 1."""
+    """Do it; the exit status is 0 (a stream may have others) or, with an error document, 1."""
     try:
-        _answer(verb, request)
-        return 0
+        return _answer(verb, request)
     except BrokenPipeError:
         return 1  # nobody listens any more
     except Refusal as refusal:
@@ -30,16 +29,17 @@ def answer(verb: str, request: str = "") -> int:
         return _fail(trouble.explain(error))
 
 
-def _answer(verb: str, given: str) -> None:
+def _answer(verb: str, given: str) -> int:
     if verb not in VERBS:
         raise Refusal("usage", "this agent has no verb %s; it has %s" % (ascii(verb), " ".join(VERBS)))
     request = wire.decode(_bytes(given) if given else sys.stdin.buffer.readline())
     module = importlib.import_module("orch_agent.verbs." + verb)
     if verb in STREAMS:
-        module.stream(request, sys.stdout.buffer)
-    else:
-        sys.stdout.buffer.write(wire.encode(module.run(request)))
-        sys.stdout.buffer.flush()
+        status: int = module.stream(request, sys.stdout.buffer)
+        return status
+    sys.stdout.buffer.write(wire.encode(module.run(request)))
+    sys.stdout.buffer.flush()
+    return 0
 
 
 def _bytes(digits: str) -> bytes:

@@ -4,6 +4,7 @@ Invariants
 - Bytes go to the file as they come, before anybody is shown them; nothing is reformatted.
 - A full disk stops neither the job nor the runner: up to ``_HOLD`` bytes wait in memory, what exceeds that
   is counted, and the log says at that very place how much is missing.
+- A log that outgrows its limit loses its middle (``logcap``).
 - Beside the log lies an index of (time, offset), at most one entry a second, for ``--since``.
 """
 
@@ -15,8 +16,12 @@ import struct
 import time
 from collections.abc import Iterator
 
+from .logcap import Cap
+
 ENTRY = struct.Struct("<dQ")
 _HOLD = 1 << 20
+_PACE = 0.05
+"""Seconds over which it is measured how fast a log grows that the job writes itself."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS)
 
 
@@ -30,24 +35,31 @@ def create(path: str, link: str) -> None:
 class JobLog:
     """The open log of a job: appended to by its runner, read back for the views."""
 
-    def __init__(self, path: str, times_path: str) -> None:
+    def __init__(self, path: str, times_path: str, cap: Cap) -> None:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._times = os.open(times_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.size = os.fstat(self.fd).st_size
+        self.cap = cap
         self.lost = 0
         self._lost_here = 0
         self._held = b""
         self._stamp = 0
+        self._measured = (time.monotonic(), self.size)
+        self._rate = 0.0
 
     def write(self, data: bytes) -> None:
         """Append ``data``, now or when there is room again."""
+        if self.cap.shut_at is not None:
+            self.lost += len(data)
+            return
         self.stamp(self.size)
         if self._held or self._lost_here:
             self._hold(data)
             self.retry()
         else:
             self._append(data)
+            self._limit()
 
     def stamp(self, offset: int) -> None:
         """Note that the byte at ``offset`` comes now, unless this second has its note."""
@@ -73,6 +85,21 @@ class JobLog:
         size = os.fstat(self.fd).st_size
         self.lost += max(0, self.size - size)
         self.size = size
+        self._limit()
+
+    def _limit(self) -> None:
+        """Hold the log to its limit."""
+        self.cap.look()
+        if self.cap.shut_at is not None:
+            self.size = self.cap.shut_at
+
+    def patience(self) -> float:
+        """Seconds after which a log that the job writes itself may be near its limit, if it goes on growing so."""
+        now, (then, before) = time.monotonic(), self._measured
+        if now - then >= _PACE:
+            self._rate = max(0.0, (self.size - before) / (now - then))
+            self._measured = (now, self.size)
+        return max(_PACE, self.cap.room(self.size) / self._rate / 2) if self._rate else float("inf")
 
     def finish(self) -> int:
         """Bring everything to the disk; how many bytes could not be kept."""
@@ -82,7 +109,7 @@ class JobLog:
             os.fsync(self.fd)
         except OSError:
             pass  # the bytes are with the kernel; there is nobody left to tell but the result, which follows
-        return self.lost
+        return self.lost + self.cap.lost
 
     def _append(self, data: bytes) -> bool:
         view = memoryview(data)

@@ -83,6 +83,11 @@ def times_file(job_id: str) -> str:
     return os.path.join(job_dir(job_id), "times")
 
 
+def dropped_file(job_id: str) -> str:
+    """From where to where the log has a hole: ``logcap``."""
+    return os.path.join(job_dir(job_id), "dropped")
+
+
 def reader_file(job_id: str, reader: str) -> str:
     """How far a named reader of the log has come."""
     return os.path.join(job_dir(job_id), "readers", reader)

@@ -4,6 +4,7 @@ Invariants
 - Offsets are bytes of the file, so a reader can go on from where it was, on any connection.
 - Nothing is read that is not asked for: the last lines of 5 GB cost a few blocks.
 - A follower ends only after it has seen the job's end *and then* the end of the file.
+- What is missing in the middle of a log (``logcap``) is never read: a reader stops in front of it.
 - The file is looked at, not subscribed to: that works on every file system and costs one fstat each time.
 """
 
@@ -15,9 +16,9 @@ import select
 import time
 from collections.abc import Iterator
 from re import Pattern
-from typing import Callable
+from typing import Callable, Optional
 
-from . import joblog
+from . import joblog, logcap
 from .model import Refusal
 
 BLOCK = 1 << 16
@@ -25,15 +26,50 @@ _POLL = 0.02
 _PIECES = (64 << 20) // BLOCK
 
 
-def tail_offset(fd: int, lines: int) -> int:
-    """Where the last ``lines`` lines begin. A last line without its newline counts."""
+class Source:
+    """The open log of a job. ``met``: reading has come to what is missing."""
+
+    def __init__(self, fd: int, job_id: str) -> None:
+        self.fd = fd
+        self.met = False
+        self._job_id = job_id
+
+    @property
+    def size(self) -> int:
+        """How far it goes."""
+        return os.fstat(self.fd).st_size
+
+    @property
+    def gap(self) -> Optional[logcap.Gap]:
+        """What is missing now."""
+        return logcap.gap(self._job_id)
+
+    def at(self, offset: int, amount: int) -> bytes:
+        """At most ``amount`` bytes from ``offset``; none at the end, and in front of what is missing."""
+        data = os.pread(self.fd, amount, offset)
+        gap = self.gap if data else None  # looked at when all is read: what goes is written down first
+        if gap is None or offset + len(data) <= gap.start or offset >= gap.end > gap.start:
+            return data
+        self.met = gap.size > 0
+        return data[: max(0, gap.start - offset)]
+
+
+def tail_offset(fd: int, lines: int, gap: Optional[logcap.Gap] = None) -> int:
+    """Where the last ``lines`` lines begin. A last line without its newline counts; what is missing is skipped."""
     end = os.fstat(fd).st_size
     if lines <= 0:
         return end
+    floor = gap.end if gap is not None and gap.size else 0
     # The newline that ends the last line separates nothing.
     position = end - 1 if end and os.pread(fd, 1, end - 1) == b"\n" else end
     while position > 0:
-        start = max(0, position - BLOCK)
+        if gap is not None and floor and position <= floor:
+            if lines == 1:
+                return floor
+            lines, floor = lines - 1, 0
+            position = gap.start - 1  # in front of the newline there
+            continue
+        start = max(floor, position - BLOCK)
         block = os.pread(fd, position - start, start)
         found = block.count(b"\n")
         if found >= lines:
@@ -86,45 +122,49 @@ class Client:
         return self._said.partition(b"\n")[0]
 
 
-def whole_lines(fd: int, end: int) -> int:
+def whole_lines(fd: int, end: int, gap: Optional[logcap.Gap] = None) -> int:
     """Where the last whole line before ``end`` ends."""
-    while end > 0:
-        start = max(0, end - BLOCK)
+    floor = gap.end if gap is not None and gap.end < end else 0
+    while end > floor:
+        start = max(floor, end - BLOCK)
         newline = os.pread(fd, end - start, start).rfind(b"\n")
         if newline >= 0:
             return start + newline + 1
         end = start
-    return 0
+    return floor
 
 
-def follow(fd: int, offset: int, ended: Callable[[], bool], client: Client) -> Iterator[bytes]:
-    """Blocks from ``offset`` until the job has ended and all is read, or the client is gone."""
+def follow(source: Source, offset: int, ended: Callable[[], bool], client: Client) -> Iterator[bytes]:
+    """Blocks from ``offset`` until the job has ended and all is read, or the client is gone, or a gap comes."""
     last_look = 0.0
     while True:
-        data = os.pread(fd, BLOCK, offset)
+        data = source.at(offset, BLOCK)
         if data:
             offset += len(data)
             yield data
+        if source.met:
+            return
+        if data:
             if client.is_gone(0):  # a job that never pauses would keep us for ever
                 return
             continue
-        if os.fstat(fd).st_size < offset:
+        if source.size < offset and source.gap is None:
             offset = 0  # somebody emptied the log
             continue
         if time.monotonic() - last_look > 3 * _POLL:
             last_look = time.monotonic()
             if ended():
                 # It may have written between our read and its end.
-                yield from read(fd, offset, os.fstat(fd).st_size)
+                yield from read(source, offset, source.size)
                 return
         if client.is_gone():
             return
 
 
-def read(fd: int, offset: int, end: int) -> Iterator[bytes]:
-    """Blocks from ``offset`` to ``end``."""
+def read(source: Source, offset: int, end: int) -> Iterator[bytes]:
+    """Blocks from ``offset`` to ``end``, or to a gap."""
     while offset < end:
-        data = os.pread(fd, min(BLOCK, end - offset), offset)
+        data = source.at(offset, min(BLOCK, end - offset))
         if not data:
             return
         offset += len(data)

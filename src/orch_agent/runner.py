@@ -40,6 +40,7 @@ from .audience import Audience
 from .joblog import JobLog
 from .launch import detach
 from .ledger import Record, Start, open_ledger
+from .logcap import Cap
 from .model import COMPLETED, JOB_ENV, NODE_FAIL, Ended, Refusal, Result
 from .state import verdict
 
@@ -83,7 +84,8 @@ class Runner:
         self.record = record
         self.spec = record.spec
         joblog.create(record.log_path, layout.log_link(record.name))
-        self.log = JobLog(record.log_path, layout.times_file(record.id))
+        cap = Cap(record.id, record.log_path, self.spec.log_max)
+        self.log = JobLog(record.log_path, layout.times_file(record.id), cap)
         self.room = files.Reserved(layout.result_file(record.id))
         self.ending: Optional[tree.Ending] = None
         self.cause: Optional[str] = None
@@ -190,6 +192,8 @@ class Runner:
         ending = self.ending is not None or self.wait_status is not None
         now = time.monotonic()
         due = min(self.next_sample - now, max(0.01, self.ends_at - now), self.audience.patience())
+        if self.child.master is None:
+            due = min(due, self.log.patience())
         return min(due, tree.STEP) if ending else due
 
     def _relay(self, limit: int = _BATCH) -> bool:

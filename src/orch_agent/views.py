@@ -86,7 +86,7 @@ class View:
 
     def watch(self, log: JobLog) -> bool:
         """Begin to show the job; whether a full-screen program is on and must be asked to draw itself."""
-        start = max(0, log.size - _SCAN)
+        start = max(log.cap.floor, log.size - _SCAN)
         tail = os.pread(log.fd, log.size - start, start)
         full_screen = False
         for match in _FULL_SCREEN.finditer(tail):
@@ -95,7 +95,7 @@ class View:
             self.greeting = b"\x1b[?1049h\x1b[2J\x1b[H"
             self.offset = log.size
         else:
-            self.offset = _line_start(log, max(0, log.size - _REPLAY))
+            self.offset = _line_start(log, max(log.cap.floor, log.size - _REPLAY))
         return full_screen
 
     def is_behind(self, log: JobLog) -> bool:
@@ -124,6 +124,7 @@ class View:
         self._filled_at = now
         if log.size - self.offset > _BURST:
             self.offset = _line_start(log, log.size - _REPLAY)
+        self.offset = max(self.offset, log.cap.floor)
         data = self.greeting or self._next(log)
         try:
             sent = self.socket.send(data) if data else 0

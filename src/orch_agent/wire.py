@@ -16,6 +16,8 @@ from typing import Any, Optional
 from .model import JobSpec, Refusal, Result
 
 VERSION = 1
+GAP = 92
+"""Status of the verb ``logs`` that has come to what is missing in a log: ask again, ``beyond`` it."""
 
 
 def encode(document: Mapping[str, Any]) -> bytes:

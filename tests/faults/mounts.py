@@ -25,6 +25,17 @@ def tmpfs(where: Path, size: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def without_holes(where: Path) -> Iterator[Path]:
+    """An empty file system that knows no holes in files, at ``where``."""
+    where.mkdir()
+    as_root("mount", "-t", "ramfs", "-o", "mode=777", "ramfs", str(where))
+    try:
+        yield where
+    finally:
+        as_root("umount", "-l", str(where))
+
+
+@contextlib.contextmanager
 def read_only(where: Path) -> Iterator[None]:
     """``where`` and all below it cannot be written, by root neither."""
     as_root("mount", "--bind", str(where), str(where))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from orch.errors import OrchError
 from orch.ops import patience
 from orch.ops.logs import Log, Newlines
+from orch_agent import wire
 
 from .fakes import FakeStream, FakeTransport, job, remote
 
@@ -63,6 +64,48 @@ def test_a_cut_link_loses_and_repeats_nothing(log: bytes, cuts: list[int], grep:
         got = b"".join(Log(remote(host), request).chunks())
     assert got == (b"".join(x for x in log.splitlines(keepends=True) if b"yes" in x) if grep else log)
     assert {asked["job"] for _, asked in host.asked[1:]} <= {"train.3"}
+
+
+class GappyHost(CutHost):
+    """Its log loses more and more of its middle: before each answer the gap ends at the next of ``ends``."""
+
+    def __init__(self, log: bytes, cuts: list[int], start: int, ends: list[int]) -> None:
+        super().__init__(log, cuts)
+        self.start, self.end, self.ends = start, start, sorted(ends)
+
+    def _logs(self, request: dict[str, Any]) -> FakeStream:
+        if self.ends:
+            self.end = max(self.end, self.ends.pop(0))
+        asked = request.get("offset", 0)
+        behind = asked >= self.end or self.end == self.start
+        begins_in_it = not behind and (asked >= self.start or request.get("beyond", False))
+        offset = self.end if begins_in_it else asked
+        stops = not begins_in_it and not behind
+        body = self.log[offset : self.start if stops else len(self.log)]
+        header = {"job": job(run=3), "offset": offset, "size": len(self.log)}
+        if begins_in_it:
+            header["note"] = f"<{self.end - max(asked, self.start)}>"
+        if self.cuts and (cut := self.cuts.pop(0)) < len(body):
+            body, status = body[:cut], 255
+        else:
+            status = wire.GAP if stops else 0
+        return FakeStream(json.dumps(header).encode() + b"\n" + body, status, chunk=3)
+
+
+LOG = bytes(range(128, 228))
+
+
+@given(st.lists(st.integers(0, 60), max_size=4), st.integers(1, 40), st.lists(st.integers(40, 90), max_size=4))
+def test_what_is_missing_is_told_and_nothing_else_is_lost(cuts: list[int], start: int, ends: list[int]) -> None:
+    """Each note stands for as many bytes as it says, wherever the link was cut and however the gap grew meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patience.time, "sleep", lambda _: None)
+        got = b"".join(Log(remote(GappyHost(LOG, cuts, start, ends)), {"job": "train", "follow": True}).chunks())
+    place = 0
+    for missing, kept in re.findall(rb"<(\d+)>|([^<>]+)", got):
+        assert LOG[place : place + len(kept)] == kept
+        place += int(missing or 0) + len(kept)
+    assert place == len(LOG)
 
 
 def test_a_link_that_stays_cut_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 Invariants
 - Bytes are counted as they come from the host. When the link is cut, the next request goes on at that count, so
   neither a byte is lost nor one repeated. Followers go on for as long as it takes.
+- What is missing in a log that outgrew its limit is not counted: the host says where it goes on behind that.
 - A reader's cursor moves only after the bytes are out: what nobody saw is shown again.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from orch.model import label
-from orch.remote import Remote
+from orch.remote import Answer, Remote
 from orch.transport import Completed, Stream
 from orch_agent import wire
 from orch_agent.model import JobView
@@ -50,22 +51,30 @@ class Log:
         self._received = Received()
         self._shown = 0  # of the bytes received
         self._skip = 0
+        self._note = b""
         header, self._stream = self._patience.go(lambda: remote.open("logs", request), surely)
         self.job: JobView = header["job"]
         self.tty = bool(header.get("tty", True))
         self._offset: int = header["offset"]
         self._size: int = header["size"]
+        self._note = header.get("note", "").encode()
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes as the log has them, until its end (when following: the job's)."""
         while True:
             before = self._received
             try:
+                if self._note:
+                    yield self._note
+                    self._note = b""
                 yield from self._pump()
             finally:
                 done = self._leave()
             if done.status == 0:
                 return
+            if done.status == wire.GAP:
+                self._stream = self._patience.go(lambda: self._resume(beyond=True), surely=True)
+                continue
             progress = self._received != before
             self._stream = self._patience.again(self._resume, self._remote.lost(done), progress)
 
@@ -87,15 +96,31 @@ class Log:
         # A filter leaves bytes out, so then only the log's size at the start is known to have been looked at.
         return self._size if "grep" in self._request else self._offset + count
 
-    def _resume(self) -> Stream:
-        """Ask for what has not come yet, of the very run that the log began with."""
+    def _resume(self, beyond: bool = False) -> Stream:
+        """Ask for what has not come yet, of the very run that the log began with; ``beyond`` what is missing there."""
         kept: dict[str, Any] = {key: self._request[key] for key in ("follow", "grep", "reader") if key in self._request}
+        if not self._request.get("follow"):
+            kept["until"] = self._size
+        if beyond:
+            kept["beyond"] = True
         if "grep" in kept:
-            self._skip = self._received.partial
-            place = {"offset": self._offset, "skip_lines": self._received.lines}
+            place = {"offset": self._offset, "skip_lines": 0 if beyond else self._received.lines}
         else:
-            place = {"offset": self._position(self._received.total)}
-        return self._remote.open("logs", {"job": label(self.job), **kept, **place})[1]
+            place = {"offset": self._offset + self._received.total}
+        header, stream = self._remote.open("logs", {"job": label(self.job), **kept, **place})
+        self._go_on(header, beyond)
+        return stream
+
+    def _go_on(self, header: Answer, beyond: bool) -> None:
+        """Count on from where the host goes on, which is further on where something is missing."""
+        self._note = header.get("note", "").encode()
+        if "grep" not in self._request:
+            self._offset = header["offset"] - self._received.total
+        elif self._note or beyond:
+            self._offset, self._skip = header["offset"], 0
+            self._received = self._received._replace(lines=0, partial=0)
+        else:
+            self._skip = self._received.partial
 
 
 class Newlines:

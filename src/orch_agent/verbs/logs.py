@@ -12,33 +12,36 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO, Optional
 
-from .. import files, layout, logread, observe, wire
+from .. import files, layout, logcap, logread, observe, wire
 from ..ledger import Record, open_ledger
 from ..model import Ended, check_name
 from .common import Request, count, find, number, shown, text
 
 
-def stream(request: Request, out: BinaryIO) -> None:
-    """Answer on ``out``."""
+def stream(request: Request, out: BinaryIO) -> int:
+    """Answer on ``out``; 0, or ``wire.GAP`` where it ends in front of what is missing."""
     client = logread.Client()
     with open_ledger() as ledger:
         record = find(ledger, text(request, "job"), "logs")
         state = observe.look(ledger, record)
-        fd = _open(record)
-        size = _end(request, fd, isinstance(state, Ended))
-        offset = min(_start(request, record, fd, size), size)
-        blocks = logread.read(fd, offset, size)
+        source = logread.Source(_open(record), record.id)
+        size = _end(request, source, isinstance(state, Ended))
+        offset, note = _beyond(request, record, source, min(_start(request, record, source, size), size))
+        blocks = logread.read(source, offset, size)
         if request.get("follow"):
-            blocks = logread.follow(fd, offset, observe.Watch(ledger, record).has_ended, client)
+            blocks = logread.follow(source, offset, observe.Watch(ledger, record).has_ended, client)
         if request.get("grep") is not None:
             pattern = logread.compile_pattern(text(request, "grep"))
-            blocks = logread.matching(blocks, pattern, count(request, "skip_lines") or 0)
+            blocks = logread.matching(blocks, pattern, 0 if note else count(request, "skip_lines") or 0)
         header = {"job": shown(ledger, record, state), "offset": offset, "size": size, "tty": record.spec.tty}
-        _send(wire.encode(header), blocks, out)
+        _send(wire.encode({**header, "note": note} if note else header), blocks, out)
+    if source.met:
+        return wire.GAP  # the client comes again, and says then how far it has come
     if request.get("reader") is not None:
         for descriptor in (out.fileno(), 2):  # the client sees the end of the bytes; over ssh both have to end for that
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         _remember(record, text(request, "reader"), client.last_line())
+    return 0
 
 
 def _send(header: bytes, blocks: Iterator[bytes], out: BinaryIO) -> None:
@@ -51,12 +54,24 @@ def _send(header: bytes, blocks: Iterator[bytes], out: BinaryIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
-def _end(request: Request, fd: int, ended: bool) -> int:
+def _end(request: Request, source: logread.Source, ended: bool) -> int:
     """How much there is to read now. Half a line is not held against a pattern: a reader would miss the rest."""
-    size = os.fstat(fd).st_size
+    until = count(request, "until")
+    size = source.size if until is None else min(until, source.size)
     if request.get("grep") is None or ended or request.get("follow"):
         return size
-    return logread.whole_lines(fd, size)
+    return logread.whole_lines(source.fd, size, source.gap)
+
+
+def _beyond(request: Request, record: Record, source: logread.Source, start: int) -> tuple[int, str]:
+    """Where to begin, behind what is missing at ``start``, and what to say in its place."""
+    gap = source.gap
+    if gap is None or start >= gap.end or (start < gap.start and not request.get("beyond")):
+        return start, ""
+    line = "\r\n" if record.spec.tty else "\n"
+    begins = start <= gap.start and os.pread(source.fd, 1, max(0, gap.start - 1)) not in (b"", b"\n")
+    said = logcap.note(gap.end - max(start, gap.start), record.spec.log_max)
+    return gap.end, (line if begins else "") + said + line
 
 
 def _open(record: Record) -> int:
@@ -67,14 +82,14 @@ def _open(record: Record) -> int:
         return os.open(os.devnull, os.O_RDONLY)
 
 
-def _start(request: Request, record: Record, fd: int, size: int) -> int:
+def _start(request: Request, record: Record, source: logread.Source, size: int) -> int:
     """The latest of all the places that the request names."""
     places = [count(request, "offset") or 0]
     if request.get("reader") is not None:
         places.append(_place(record, text(request, "reader")))
     tail, since = count(request, "tail"), _since(request)
     if tail is not None:
-        places.append(logread.tail_offset(fd, tail))
+        places.append(logread.tail_offset(source.fd, tail, source.gap))
     if since is not None:
         places.append(logread.since_offset(layout.times_file(record.id), since, size))
     return max(places)

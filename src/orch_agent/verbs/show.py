@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from .. import autopsy, blackbox, layout, logread, logtext, memory, observe, samples, wire
+from .. import autopsy, blackbox, layout, logcap, logread, logtext, memory, observe, samples, wire
 from ..ledger import Ledger, Record, open_ledger
 from ..model import COMPLETED, Ended, State, rfc3339
 from .common import Answer, Request, find, find_all, shown, text
@@ -33,8 +33,15 @@ def run(request: Request) -> Answer:
             "usage_curve": _curve(curve),
             "log_tail": tail,
             "log_size_bytes": size,
-            "log_lost_bytes": state.result.log_lost_bytes if isinstance(state, Ended) else 0,
+            "log_lost_bytes": _lost(record, state),
         }
+
+
+def _lost(record: Record, state: State) -> int:
+    if isinstance(state, Ended):
+        return state.result.log_lost_bytes
+    gap = logcap.gap(record.id)
+    return gap.size if gap is not None else 0
 
 
 def _explained(ledger: Ledger, record: Record, state: State, curve: list[samples.Sample]) -> Answer:
@@ -100,7 +107,7 @@ def _tail(record: Record) -> tuple[str, int]:
         return "", 0
     try:
         size = os.fstat(fd).st_size
-        start = max(logread.tail_offset(fd, _TAIL_LINES), size - _TAIL_BYTES)
+        start = max(logread.tail_offset(fd, _TAIL_LINES, logcap.gap(record.id)), size - _TAIL_BYTES)
         return os.pread(fd, size - start, start).decode("utf-8", "replace"), size
     finally:
         os.close(fd)
