@@ -157,9 +157,10 @@ class Group:
         self._set("memory.memsw.limit_in_bytes", str(amount))
         return done
 
-    def limit_hits(self) -> int:
-        """How often it has met its limit."""
-        return self._get("memory.events", "max") or self._get("memory.failcnt") or 0
+    def has_met(self, limit: int) -> bool:
+        """Whether it has met this limit. Not every version 1 counts that, but all tell the most that was used."""
+        near = limit - max(limit // 50, 4 << 20)  # what did not fit any more may have been a large page
+        return bool(self._get("memory.events", "max")) or (self._get("memory.max_usage_in_bytes") or 0) >= near
 
     def oom_kills(self) -> Optional[int]:
         """How many of its processes the kernel has killed for want of memory; None where this group does not count."""

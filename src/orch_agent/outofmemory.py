@@ -6,7 +6,7 @@ Invariants
   Elsewhere the runner looks, the nearer to the limit the more often.
 - A command that ended with 0 did not run out of memory, whoever of its processes was killed.
 - Without a group the kernel says of no kill whose it was: then a death by SIGKILL counts as one if the kernel killed
-  somebody on this machine within the last two looks.
+  somebody on this machine within the last few seconds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from typing import NamedTuple, Optional
 
 from . import cgroup, files, layout
@@ -22,6 +23,8 @@ from .schedule import size
 
 _FASTEST = 2 << 30
 """Bytes a second that one job is taken to allocate at most."""
+_WINDOW = 5.0
+"""Seconds that a process may take to die: what it had in memory is given back before its end is told."""
 _OFTEN = 0.02
 """Seconds between two looks at a job that is all but at its limit."""
 
@@ -67,16 +70,17 @@ class Limit:
         self._group = group
         self._most = record.spec.mem_max
         self._is_kernels = self._most is not None and group is not None and group.limit(self._most)
-        self._before = self._earlier = self._kills()
+        self._is_counted = group is not None and group.oom_kills() is not None
+        self._kills = self._count()
+        self._killed_at = float("-inf")
 
     def exceeded(self, used: int) -> Optional[End]:
         """Why the job has to be ended now, or None. With every sample."""
-        if self._group is None or self._group.oom_kills() is None:
-            self._earlier, self._before = self._before, self._kills()
+        was_killed = self._look() if self._is_kernels or not self._is_counted else False
         if self._most is None:
             return None
         if self._is_kernels:
-            return self._by_kernel(None) if self._kills() > self._before else None
+            return self._by_kernel(None) if was_killed else None
         words = "it used %s, and its limit is %s (--mem-max)"
         return End("limit", words % (size(used), size(self._most)), used) if used > self._most else None
 
@@ -90,18 +94,26 @@ class Limit:
         """Who ended the command that exited so, if that was for want of memory."""
         if code == 0:
             return None
-        kills = self._kills() - self._earlier
-        if self._group is None or self._group.oom_kills() is None:
-            kills = kills if signal.SIGKILL in (number, (code or 0) - 128) else 0
-        return condemned(self._record) or (self._by_kernel(number) if kills > 0 else None)
+        if self._is_counted:
+            was_killed = self._look()
+        else:
+            was_killed = self._look(_WINDOW) and signal.SIGKILL in (number, (code or 0) - 128)
+        return condemned(self._record) or (self._by_kernel(number) if was_killed else None)
+
+    def _look(self, within: float = float("inf")) -> bool:
+        """Whether the kernel has killed somebody since the job began, within the last so many seconds."""
+        now, count = time.monotonic(), self._count()
+        if count > self._kills:
+            self._kills, self._killed_at = count, now
+        return self._killed_at > float("-inf") and now - self._killed_at <= within
 
     def _by_kernel(self, number: Optional[int]) -> End:
         how = "killed by the kernel" if number == signal.SIGKILL else "the kernel killed one of its processes"
-        if self._most is not None and self._is_kernels and self._group is not None and self._group.limit_hits():
+        if self._most is not None and self._is_kernels and self._group is not None and self._group.has_met(self._most):
             return End("limit", "%s: it reached its limit of %s (--mem-max)" % (how, size(self._most)), self._most)
         return End("kernel", "%s: the host was out of memory" % how, 0)
 
-    def _kills(self) -> int:
+    def _count(self) -> int:
         """How many of the group the kernel has killed; without one that counts, how many of this machine."""
         kills = self._group.oom_kills() if self._group is not None else None
         return cgroup.number("/proc/vmstat", "oom_kill") or 0 if kills is None else kills
