@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -157,12 +159,11 @@ class Local(Place):
     def __init__(self, stack: ExitStack, clients: int) -> None:
         super().__init__(stack, (os.getuid(), os.getgid()))
         places = {"TMUX_TMPDIR": str(self.directory)}
-        os.environ.update(places)  # for Agent.tmux
-        self._agent = Agent(self.home, env=places)
+        agent = Agent(self.home)
         stack.callback(self._end)
         self.effects = self.directory / "effects"
         self._program = shutil.copy(work.__file__, self.directory / "work.py")
-        self.ways = [Verbs(self._agent, places) for _ in range(clients)]
+        self.ways = [Verbs(agent, places) for _ in range(clients)]
 
     def program(self) -> tuple[str, str]:
         """The paths there of what jobs run and of what they tell."""
@@ -173,11 +174,11 @@ class Local(Place):
         return marker in (place / "cmdline").read_bytes() or marker in (place / "environ").read_bytes()
 
     def _end(self) -> None:
-        self._agent.close()
-        for one in [*self.processes(), *self.processes()]:
-            with suppress(ProcessLookupError):
-                if one.role:
-                    os.kill(one.pid, 9)
+        while found := [one for one in self.processes() if one.pid != os.getpid()]:
+            for one in found:
+                with suppress(ProcessLookupError):
+                    os.kill(one.pid, signal.SIGKILL)
+            time.sleep(0.05)
 
 
 class Far(Place):

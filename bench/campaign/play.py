@@ -98,8 +98,9 @@ class Campaign:
         for seconds in job.killed:
             with self._called(way.submit(key, spec)) as call:
                 call.sleep(seconds)
+                if call.runs():
+                    self.history.add("fault", key, kind="submission", seconds=round(seconds, 3))
                 call.kill()
-            self.history.add("fault", key, kind="client", seconds=round(seconds, 3))
             self._calls.remove(call)
             answer = call.answer()
             if answer.document is not None:

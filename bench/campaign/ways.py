@@ -80,8 +80,8 @@ class Call:
     def answer(self) -> Answer:
         """What one that has ended was told."""
         assert self._said is not None
-        for line in b"\n".join(self._said).splitlines():
-            document = _object(line)
+        for text in (self._said[0], *self._said[1].splitlines()):
+            document = _object(text)
             if document is not None and "error" in document:
                 return Answer(None, document["error"]["kind"], document["error"]["message"])
             if document is not None:
