@@ -21,8 +21,6 @@ from .procs import Process
 
 _STEP = 1.05
 """A peak that is so many times as high as the last that was looked at is looked at."""
-_FIRST = 0.25
-"""Seconds of its life in which a job's peak is nobody's concern."""
 _PAUSE = 1.0
 _LARGEST, _NEIGHBOURS = 5, 10
 _WORDS = 200
@@ -41,7 +39,7 @@ class BlackBox:
 
     def look(self, seconds: float, used: int, tree: Iterable[Process]) -> None:
         """Note who is big where ``used``, the memory of the ``tree`` in bytes, is a new peak."""
-        if seconds >= _FIRST and used >= self._peak * _STEP and used:
+        if used and used >= self._peak * _STEP:
             self._peak = used
             found = ((procs.resident(one.pid), one.pid) for one in tree)
             largest = [(size, pid) for size, pid in heapq.nlargest(_LARGEST, found) if size]

@@ -15,8 +15,11 @@ from typing import Optional
 PROMPT, LINE = 200, 500
 """Characters at most of a prompt and of an error."""
 _END = 4096
-_WINDOW = 1 << 19
+_WINDOW = 1 << 17
 """Bytes that are searched for errors, at the beginning of a log and at its end."""
+
+_LOOKED_AT = 2000
+"""Characters of a line that are searched."""
 
 _ESCAPE = re.compile(
     "\x1b\\[[0-?]*[ -/]*[@-~]"  # colours, movements
@@ -27,13 +30,18 @@ _TRACEBACK = "Traceback (most recent call last):"
 _PLAIN = re.compile(
     r"\b[A-Z]\w*(?:Error|Exception)(?=:|\s*$)|\bKeyboardInterrupt\b|^Exception in "  # Python, Java, JavaScript, Ruby
     r"|(?i:\b(?:error|fatal|panic|critical)(?:\[\w+\])?:(?!\s*[-.\d]))"  # compilers, git, Rust, Go; `error[E0308]:`
-    r"|(?:^|[\s\[])(?:ERROR|FATAL|CRITICAL|FAILED)\b|\bnpm ERR!|\*\*\* .*Error \d"  # loggers, pytest, npm, make
+    r"|(?:^|[\s\[])(?:ERROR|FATAL|CRITICAL|FAILED)\b|\bnpm ERR!|\*\*\* .{0,200}Error \d"  # loggers, pytest, npm, make
     r"|: line \d+:\s+\d+ [A-Z]\w+"  # bash, of a child that a signal ended
-    r"|(?i:\b(?:uncaught|unhandled) (?:exception|rejection)|\bterminate called|\bpanicked at|\bassertion .*failed\b)"
-    r"|(?i:\b(?:fatal error|segmentation fault|core dumped|out of memory|killed process|too many open files)\b)"
+    r"|(?i:\b(?:uncaught|unhandled) (?:exception|rejection)|\bassertion .{0,200}failed\b)"
+    r"|(?i:\bterminate called|\bpanicked at|\b(?:fatal error|segmentation fault|core dumped|too many open files)\b)"
     r"|(?i:\b(?:command not found|no such file or directory|permission denied|connection refused)\b)"
-    r"|(?i:\b(?:no space left on device|cannot allocate memory|disk quota exceeded)\b)"
+    r"|(?i:\b(?:no space left on device|cannot allocate memory|disk quota exceeded|out of memory|killed process)\b)"
 )
+_HINTS = (
+    *("err", "exception", "interrupt", "fatal", "panic", "critical", "fail", ": line ", "handled", "fault", "quota"),
+    *("terminate", "dumped", "memory", "killed", "too many", "not found", "no such", "denied", "refused", "no space"),
+)
+"""Of these one is in every line that the pattern finds; to look for them costs a tenth."""
 _NONE = re.compile(r"\b(?:no|0|without|zero|any) (?:\w+ )?errors?\b|\berrors?\s*[=:]\s*(?:0|none)\b", re.IGNORECASE)
 
 
@@ -81,7 +89,12 @@ def _in_traceback(lines: list[str]) -> Optional[str]:
 
 
 def _in_line(lines: list[str]) -> Optional[str]:
-    return next((line.strip() for line in lines if _PLAIN.search(line) and not _NONE.search(line)), None)
+    return next((line.strip() for line in lines if _tells(line[:_LOOKED_AT])), None)
+
+
+def _tells(line: str) -> bool:
+    small = line.lower()
+    return any(hint in small for hint in _HINTS) and bool(_PLAIN.search(line)) and not _NONE.search(line)
 
 
 def _read(path: str, start: int, size: int) -> bytes:

@@ -41,10 +41,12 @@ class Recorder:
     def note(self, used: Usage, tree: Collection[Process], output: int) -> Usage:
         """Keep a sample of the ``tree``, whose log has so many bytes of ``output``; the sample, with what it tells."""
         now = time.monotonic()
-        if now - self._looked >= _PAUSE:
-            self._available, self._looked = memory.look().available, now
-        self._curve.add(now - self._began, used, self._available)
-        self._box.look(now - self._began, used.mem_bytes, tree)
+        age = now - self._began
+        if age >= samples.FIRST:
+            if now - self._looked >= _PAUSE:
+                self._available, self._looked = memory.look().available, now
+            self._curve.add(age, used, self._available)
+            self._box.look(age, used.mem_bytes, tree)
         cpu = sum(one.cpu_seconds for one in tree)  # an adopter does not know what others had used, who are gone
         if used.waiting_for_input or os.path.exists(self._frozen):
             self._still.begin_anew(now, cpu, output)

@@ -21,8 +21,8 @@ from .model import Usage
 MOST = 4096
 SHORTEST = 0.05
 """Seconds between two entries at first."""
-_FIRST = 0.25
-"""Seconds after which the first entry is written."""
+FIRST = 0.25
+"""Seconds of its life in which nothing is kept of a job: thousands of short ones need no record."""
 _ENTRY = struct.Struct("<fQfQ")
 
 
@@ -44,7 +44,7 @@ class Curve:
         self._count = 0
         self._best: Optional[Sample] = None
         self._pause = SHORTEST
-        self._next = _FIRST
+        self._next = FIRST
 
     def add(self, seconds: float, used: Usage, available: int) -> None:
         """Note a sample; it is written when its time has come."""
