@@ -4,6 +4,7 @@ Its source is sent as text to a Python 3.9 or later that has never heard of orch
 What comes in must have the sha256 that was announced: a link may end early. The rename is the only step that others
 can see. So half an agent is impossible and racing installers are harmless. Beside the agent lies ``python``, a link to
 the interpreter that installs it: that one runs it from then on, and when it is gone, the agent is installed anew.
+``agent``, a link, is the one that came last: a path that stays, for what asks on the host itself.
 """
 
 import compileall
@@ -32,6 +33,7 @@ def install(target: str, sha256: str) -> None:
             raise OSError("Python %s cannot compile it" % sys.version.split()[0])
         _sync_tree(aside)
         _put(aside, target)
+        _point(os.path.join(root, "agent"), target)
         _sync(root)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -57,6 +59,15 @@ def _put(aside: str, target: str) -> None:
         os.rename(target, os.path.join(aside, "ruin"))  # somebody deleted parts of it, or its Python
         os.rename(aside, target)
         shutil.rmtree(os.path.join(target, "ruin"), ignore_errors=True)
+
+
+def _point(link: str, target: str) -> None:
+    aside = "%s.%d" % (link, os.getpid())
+    try:
+        os.symlink(os.path.basename(target), aside)
+        os.rename(aside, link)
+    except OSError:
+        pass  # a convenience
 
 
 def _sync_tree(directory: str) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import importlib
 import sqlite3
 import sys
+from typing import Any
 
-from . import trouble, wire
+from . import idle, trouble, wire
 from .model import Refusal
 
 STREAMS = ("logs",)
 """Verbs that write their answer by themselves."""
-VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "resolve", "examine")
+VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "resolve", "examine", "idle")
+PLAIN = ("idle",)
+"""Verbs that a person or a script calls by hand, without a request."""
 
 
 def answer(verb: str, request: str = "") -> int:
@@ -32,7 +35,9 @@ def answer(verb: str, request: str = "") -> int:
 def _answer(verb: str, given: str) -> int:
     if verb not in VERBS:
         raise Refusal("usage", "this agent has no verb %s; it has %s" % (ascii(verb), " ".join(VERBS)))
-    request = wire.decode(_bytes(given) if given else sys.stdin.buffer.readline())
+    request = _request(verb, given)
+    if verb in idle.USES:
+        idle.note_use()
     module = importlib.import_module("orch_agent.verbs." + verb)
     if verb in STREAMS:
         status: int = module.stream(request, sys.stdout.buffer)
@@ -40,6 +45,12 @@ def _answer(verb: str, given: str) -> int:
     sys.stdout.buffer.write(wire.encode(module.run(request)))
     sys.stdout.buffer.flush()
     return 0
+
+
+def _request(verb: str, given: str) -> dict[str, Any]:
+    if verb in PLAIN:
+        return {}
+    return wire.decode(_bytes(given) if given else sys.stdin.buffer.readline())
 
 
 def _bytes(digits: str) -> bytes:

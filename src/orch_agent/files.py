@@ -19,6 +19,14 @@ def write_whole(path: str, text: str, durable: bool = True) -> None:
     os.rename(aside, path)
 
 
+def create(path: str) -> None:
+    """See to it that there is such a file, where that can be."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError:
+        pass
+
+
 def read_text(path: str) -> Optional[str]:
     """The whole file, or None where there is none."""
     try:

@@ -38,6 +38,11 @@ def settings_file() -> str:
     return os.path.join(root(), "settings.json")
 
 
+def used_file() -> str:
+    """Touched when somebody uses this host."""
+    return os.path.join(root(), "used")
+
+
 def job_dir(job_id: str) -> str:
     """The directory of one job: its socket, samples, time index, cursors and result."""
     return os.path.join(root(), "jobs", job_id)

@@ -227,12 +227,6 @@ class Ledger:
         """Whether a job has not ended."""
         return bool(next(self.rows("SELECT EXISTS (SELECT 1 FROM jobs WHERE ended_at IS NULL)"))[0])
 
-    def quiet_since(self) -> Optional[float]:
-        """When the last job ended; None while one has not, and where there never was one."""
-        asked = "SELECT (SELECT max(ended_at) FROM jobs), EXISTS (SELECT 1 FROM jobs WHERE ended_at IS NULL)"
-        last, is_busy = self._db.execute(asked).fetchone()
-        return None if is_busy or last is None else float(last)
-
     def last_run(self, name: str) -> int:
         """The highest run of ``name``, 0 where there is none."""
         known = "SELECT run FROM jobs WHERE name = ? UNION ALL SELECT last_run FROM pruned WHERE name = ?"

@@ -24,9 +24,9 @@ COMMAND = Command(
     options=(options.JSON,),
     most=1,
     text="""\
-MACHINE is what jobs may have of it: processors and memory. IDLE is the time since the last job ended, `-` while one
-runs or where there never was one. An asterisk marks the default host. A host that does not answer is shown as it was
-when it last did.""",
+MACHINE is what jobs may have of it: processors and memory. IDLE is the time since the last job ended or the last
+command that used it (looking at its status is no use); `-` while a job runs or waits. An asterisk marks the default
+host. A host that does not answer is shown as it was when it last did.""",
 )
 
 _HEADER = ("NAME", "PROVIDER", "STATE", "MACHINE", "IDLE", "COST/H")

@@ -105,6 +105,15 @@ def attach_words(record: Record) -> tuple[str, list[str]]:
     return session, ["tmux", "attach-session", "-t", "=" + session]
 
 
+def attached() -> int:
+    """How many terminals show a view of a job, as far as tmux says."""
+    try:
+        code, said = _tmux("list-clients", "-F", "#{%s}" % _OPTION)
+    except (OSError, Refusal):
+        return 0
+    return len(said.split()) if code == 0 else 0
+
+
 def install_command() -> str:
     """How tmux is installed on this system."""
     sudo = "" if os.getuid() == 0 else "sudo "

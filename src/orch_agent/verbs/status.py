@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Optional
 
-from .. import host, waiting
+from .. import host, idle, waiting
 from ..ledger import Ledger, Record, open_ledger
 from ..model import JobRef, rfc3339
 from .common import Answer, Request, find_all, texts, view
@@ -21,12 +20,8 @@ def run(request: Request) -> Answer:
         records = _named(ledger, names, since) if names else _listed(ledger, since)
         outlook = waiting.Outlook(ledger)
         jobs = [view(ledger, record, outlook) for record in records]
-        idle = _idle(ledger.quiet_since())
-    return {"jobs": jobs, "host": {**host.facts(), "idle_seconds": idle, "now": rfc3339(time.time())}}
-
-
-def _idle(since: Optional[float]) -> Optional[float]:
-    return None if since is None else max(0.0, time.time() - since)
+        idle_seconds = idle.look(ledger).seconds
+    return {"jobs": jobs, "host": {**host.facts(), "idle_seconds": idle_seconds, "now": rfc3339(time.time())}}
 
 
 def _listed(ledger: Ledger, since: float) -> list[Record]:
