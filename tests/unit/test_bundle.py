@@ -37,7 +37,8 @@ def test_the_agent_arrives_whole_compiled_and_private(tmp_path: Path) -> None:
     assert compiled == {path.stem for path in (target / "orch_agent").rglob("*.py")}
     assert all(not os.stat(path).st_mode & 0o077 for path in [target.parent, target, *target.rglob("*.py*")])
     assert os.access(target / "python", os.X_OK) and (target / "python").is_symlink()
-    assert os.listdir(target.parent) == ["agent-x"]
+    assert sorted(os.listdir(target.parent)) == ["agent", "agent-x"]
+    assert (target.parent / "agent").readlink() == Path("agent-x")
 
 
 def test_racing_installers_do_no_harm(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_racing_installers_do_no_harm(tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(ended, racers)) == [(0, b"")] * 6
     assert content(tmp_path / "agent-x") == bundle.sources()
-    assert os.listdir(tmp_path) == ["agent-x"]
+    assert sorted(os.listdir(tmp_path)) == ["agent", "agent-x"]
 
 
 def test_a_ruined_agent_is_replaced(tmp_path: Path) -> None:
