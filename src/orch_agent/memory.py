@@ -69,9 +69,8 @@ def measure() -> tuple[Optional[int], Optional[int]]:
     sizes = cgroup.fields(cgroup.read("/proc/meminfo").replace(" kB", ""))
     total, available = (_kilobytes(sizes.get(key)) for key in ("MemTotal:", "MemAvailable:"))
     for limit, left in _limits():
-        if total is None or limit < total:
-            total = limit
-            available = left if available is None else min(available, left)
+        total = limit if total is None else min(total, limit)
+        available = left if available is None else min(available, left)
     return total, available
 
 

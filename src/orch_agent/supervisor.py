@@ -19,7 +19,7 @@ import socket
 import sqlite3
 import time
 
-from . import badness, cgroup, files, layout, locks, memory, observe, procs, queue, runner, trouble
+from . import badness, cgroup, files, layout, locks, observe, procs, queue, runner, trouble
 from .launch import detach, tmux
 from .ledger import Ledger, Record, open_ledger
 from .model import Refusal
@@ -122,7 +122,7 @@ class Supervisor:
         chosen: list[Record] = []
         on_their_way = sum(record.started_at is None for record in running)
         self.warden.look()
-        host = memory.look()
+        host = self.warden.host
         most = _AT_ONCE * host.cpus - on_their_way
         if most > 0 and self.warden.held is None and not trouble.disk_is_full(layout.root()):
             plan = queue.plan(ledger, running, host, most).plan

@@ -23,9 +23,13 @@ _FROZEN_LOOK = 0.5
 
 
 class Warden:
-    """``held``: why no job may be admitted, or None. ``pause``: seconds until it wants to look again."""
+    """``host``: its memory at the last look. ``held``: why no job may be admitted, or None.
+
+    ``pause``: seconds until it wants to look again.
+    """
 
     def __init__(self) -> None:
+        self.host = memory.look()
         self.held: Optional[str] = None
         self.pause = 0.0
         self._running: dict[str, Record] = {}
@@ -52,7 +56,8 @@ class Warden:
 
     def look(self) -> bool:
         """Look once, and do what is to be done; whether jobs may be admitted again that could not before."""
-        host, stalls = memory.look(), self._stalls.share()
+        self.host = host = memory.look()
+        stalls = self._stalls.share()
         self.pause = guard.pause(host, stalls)
         if guard.is_calm(host, stalls) and not self._frozen:
             return self._hold(None)

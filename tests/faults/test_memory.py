@@ -154,7 +154,8 @@ def test_a_frozen_job_is_seen_and_heard(either: SmallHost) -> None:
     assert "young.1 is frozen" in held
     time.sleep(0.5)  # it would have written a dozen lines
     assert either.log("young") == before
-    assert either.show("next")["job"]["state"] == "PENDING"
+    waiting = either.show("next")["job"]
+    assert (waiting["state"], waiting["reason"]) == ("PENDING", held)
     began = time.monotonic()
     ended = either.call("cancel", jobs=["young"], grace=60)["jobs"][0]
     assert time.monotonic() - began < 30
