@@ -24,6 +24,8 @@ SHORTEST = 0.05
 FIRST = 0.25
 """Seconds of its life in which nothing is kept of a job: thousands of short ones need no record."""
 _ENTRY = struct.Struct("<fQfQ")
+_LEAST = 8
+"""Pauses between entries that a slope is taken over."""
 
 
 class Sample(NamedTuple):
@@ -114,7 +116,7 @@ def slope(curve: list[Sample]) -> Optional[float]:
         return None
     span = curve[-1].seconds / 10
     top = max(range(len(curve)), key=lambda at: (curve[at].seconds >= curve[-1].seconds - span, curve[at].mem_bytes))
-    before = curve[max(0, top - 3) : top + 1]
+    before = curve[max(0, top - _LEAST) : top + 1]
     way = [one for one in curve[:top] if one.seconds >= curve[top].seconds - span]
     way = before if len(way) < len(before) else [*way, curve[top]]
     if len(way) < 3:

@@ -170,6 +170,9 @@ def test_this_host_has_a_name_where_it_is_another() -> None:
             remote(host).call("show", {})
 
 
+CURVE = ("seconds", "mem_bytes", "cpu_seconds", "host_available_bytes")
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -198,6 +201,21 @@ def test_this_host_has_a_name_where_it_is_another() -> None:
         {"spec": {"name": "a"}},
         {"spec": {"name": "a", "command": "x", "env": {"A": 1}}},
         {"log_tail": None},
+        {"jobs": [job(prompt=["x"])]},
+        {"jobs": [job(stalled_seconds=-1)]},
+        {"next": "orch logs x"},
+        {"next": {"command": "x\x1b[2J", "there": False}},
+        {"autopsy": {"ended_by": None}},
+        {"autopsy": {"ended_by": "itself", "peak_processes": [{"pid": "1", "program": "x", "mem_bytes": 1}]}},
+        {"autopsy": {"ended_by": "itself", "peak_processes": [], "neighbours": [{"job": 1, "mem_bytes": 1}]}},
+        {"autopsy": {"ended_by": "itself", "peak_processes": [], "disk_free_bytes": "much"}},
+        {"attempts": None},
+        {"attempts": [{"attempt": 1, "state": 5}]},
+        {"usage_curve": []},
+        {"usage_curve": {**{key: [1] for key in CURVE}, "mem_slope": "steep"}},
+        {"usage_curve": {**{key: [1] for key in CURVE}, "mem_slope": 10**400}},
+        {"usage_curve": {**{key: [1] for key in CURVE}, "seconds": [1, 2]}},
+        {"usage_curve": {key: ["1"] for key in CURVE}},
     ],
 )
 def test_an_answer_of_another_shape_is_the_hosts_failure(answer: dict[str, Any]) -> None:

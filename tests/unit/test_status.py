@@ -178,9 +178,18 @@ def test_a_job_that_waits_for_input_is_told() -> None:
     assert list(notes(told(asks, job("b", waiting_for_input=False)), by_name=True)) == [
         "ask.3 waits for input: orch send ask TEXT"
     ]
+    asks = job("ask", 3, waiting_for_input=True, prompt="sure?\x1b[2J ")
+    assert list(notes(told(asks))) == ["ask.3 waits for input (sure?\\x1b[2J ): orch send ask TEXT"]
     over = job("ask", state="FAILED", waiting_for_input=True)
     assert list(notes(told(over), by_name=True)) == []
     assert lines(told(asks))[1].split()[1] == "RUNNING"
+
+
+def test_a_job_that_does_nothing_is_told() -> None:
+    still = job("still", 3, waiting_for_input=False, stalled_seconds=2400.0, reason="stalled: nothing for 40m")
+    assert list(notes(told(still, job("b", stalled_seconds=None)))) == [
+        "still.3 stalled: nothing for 40m: orch attach still"
+    ]
 
 
 @pytest.mark.parametrize(("name", "shown"), [("e2", ["E2"]), ("E2.1", ["E2"]), ("e2.1", ["E2"]), ("e2.2", [])])
