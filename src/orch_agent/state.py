@@ -61,7 +61,7 @@ def derive(record: Record, seen: Evidence) -> State:
     if seen.lock_held:
         return Running(record.started_at, record.pid or 0, reason=seen.frozen)
     if record.boot_id and seen.boot_id and record.boot_id != seen.boot_id:
-        return _lost(record, seen, "the host restarted while it ran")
+        return _lost(record, seen, "the host restarted while it ran", "host")
     if seen.alive:
         return Running(record.started_at, record.pid or 0, orphaned=True, reason=seen.frozen)
     return _lost(record, seen, "its runner was killed, and nothing of the job is left; its exit status is unknown")
@@ -72,13 +72,13 @@ def _why_pending(record: Record) -> str:
     return QUEUED if record.is_queued else STARTS
 
 
-def _lost(record: Record, seen: Evidence, why: str) -> Ended:
+def _lost(record: Record, seen: Evidence, why: str, cause: Optional[str] = None) -> Ended:
     at = max(seen.last_sign, record.started_at or 0.0)
     if seen.cancelled:
         return Ended(at, Result(CANCELLED, reason="cancelled; " + why, attempt=record.attempt, cause="cancel"))
     if seen.condemned is not None:
         return Ended(at, Result(OUT_OF_MEMORY, reason=seen.condemned, attempt=record.attempt, cause="guard"))
-    return Ended(at, Result(NODE_FAIL, reason=why, attempt=record.attempt))
+    return Ended(at, Result(NODE_FAIL, reason=why, attempt=record.attempt, cause=cause))
 
 
 _CAUSES = {
