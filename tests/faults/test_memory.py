@@ -124,6 +124,26 @@ def test_a_storm_is_frozen_then_killed_and_nobody_else_notices(host: SmallHost, 
     assert supervisor(host) == keeper or not Path(f"/proc/{keeper}").exists()
 
 
+def test_two_storms_of_many_processes_end_and_the_host_lives(either: SmallHost, person: Person) -> None:
+    """Twelve processes allocate as fast as they can: too fast, perhaps, for the guard; never for the keepers."""
+    either.submit("steady", hog(60, 1000), mem=100 * MB)
+    eventually(lambda: b"60" in either.log("steady"), "it has its memory")
+    storms = ["storm-one", "storm-two"]
+    for name in storms:
+        either.submit(name, f"for n in 1 2 3 4 5 6; do {hog(5000, 100000)} & done; wait", mem=50 * MB, tty=False)
+    jobs: list[dict[str, Any]] = []
+    while not jobs or any(job["state"] in ("PENDING", "RUNNING") for job in jobs):
+        assert person.types("echo I type; ls / > /dev/null") == "I type"
+        jobs = [either.show(name)["job"] for name in storms]
+        if any(job["frozen"] for job in jobs):
+            (either.home / "go").touch()  # or we would wait for a minute
+    assert max(person.waits) < 5
+    assert [job["state"] for job in jobs] == ["OUT_OF_MEMORY"] * 2, jobs
+    (either.home / "go").touch()
+    steady = either.wait("steady")
+    assert steady["state"] == "COMPLETED" or "the kernel" in steady["reason"]
+
+
 def test_in_a_storm_that_nobody_can_stop_the_kernel_takes_the_job(either: SmallHost, person: Person) -> None:
     """The supervisor cannot act; the kernel does, and is told apart from everybody else who kills."""
     either.submit("steady", hog(60, 1000), mem=100 * MB)
