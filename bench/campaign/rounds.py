@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import subprocess
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +26,46 @@ CLIENTS = 4
 
 def main(words: Sequence[str]) -> int:
     """0 where every promise held."""
-    parser = argparse.ArgumentParser(prog="python -m bench.campaign", description=__doc__)
-    parser.add_argument("--host", choices=places.names(), default="local")
+    parser = argparse.ArgumentParser(prog="python -m bench.campaign", description="Play rounds against a real host.")
+    parser.add_argument("--host", choices=places.names(), nargs="+", default=["local"])
     parser.add_argument("--seed", type=int, default=1, help="of the first round; the next has the next")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=100, help="submissions in a round")
     parser.add_argument("--faults", type=int, default=30, help="in a round, killed submissions not counted")
     parser.add_argument("--keep", type=Path, help="a file of results: rounds that are in it are not played again")
     parser.add_argument("--history", type=Path, help="write every event of a round that fails here")
+    parser.add_argument("--write", action="store_true", help="put the results into docs/reliability.md")
     args = parser.parse_args(words)
     leave_home()
-    done = _kept(args.keep)
-    failed = 0
-    for seed in range(args.seed, args.seed + args.rounds):
-        known = [one for one in done if (one["host"], one["seed"]) == (args.host, seed)]
-        result = known[0] if known else play(args.host, seed, args.jobs, args.faults, args.history)
+    kept = _kept(args.keep)
+    results = []
+    for host, number in product(args.host, range(args.rounds)):
+        asked = {"host": host, "seed": args.seed + number, "submissions": args.jobs, "asked_faults": args.faults}
+        known = [one for one in kept if all(one[key] == value for key, value in asked.items())]
+        results.append(known[0] if known else play(host, args.seed + number, args.jobs, args.faults, args.history))
         if args.keep and not known:
             with args.keep.open("a") as file:
-                file.write(json.dumps(result) + "\n")
-        failed += bool(result["accusations"])
-        print(line(result), flush=True)
-    return 1 if failed else 0
+                file.write(json.dumps(results[-1]) + "\n")
+        print(line(results[-1]), flush=True)
+    if args.write:
+        from .report import write
+
+        words = [word for word in words if word != "--write"]
+        write(results, f"python -m bench.campaign {shlex.join(words)}")
+    return 1 if any(result["accusations"] for result in results) else 0
 
 
 def _kept(path: Path | None) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in path.read_text().splitlines()] if path and path.exists() else []
+    """Rounds of a campaign that was stopped; those that failed are played again, for something was mended."""
+    told = [json.loads(text) for text in path.read_text().splitlines()] if path and path.exists() else []
+    return [one for one in told if not one["accusations"]]
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    return done.stdout.strip() or "no commit"
 
 
 _KEPT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME", "SHELL", "PYENV_ROOT")
@@ -74,14 +92,17 @@ def play(host: str, seed: int, jobs: int, faults: int, history: Path | None = No
     if accusations and history:
         campaign.history.save(history)
     return {
+        "commit": _commit(),
         "host": host,
         "seed": seed,
         "seconds": round(time.monotonic() - began, 1),
         "submissions": jobs,
+        "asked_faults": faults,
         "jobs": len(facts.final),
         "attempts": sum(len(attempts) for attempts in facts.effects.values()),
         "bytes": sum(len(log or b"") for log in facts.logs.values()),
         "followers": len(facts.followed),
+        "answers": sum(seen.whole for seen in facts.seen),
         "states": Counter(view["state"] for view in facts.final.values()),
         "faults": Counter(event.facts["kind"] for event in facts.events if _counts(event)),
         "accusations": [f"{job} {what}".strip() for job, what in accusations],
@@ -119,5 +140,8 @@ def line(result: dict[str, Any]) -> str:
     )
     if not result["accusations"]:
         return f"{said}: every promise held"
-    again = f"python -m bench.campaign --host {result['host']} --seed {result['seed']} --jobs {result['submissions']}"
+    again = (
+        f"python -m bench.campaign --host {result['host']} --seed {result['seed']}"
+        f" --jobs {result['submissions']} --faults {result['asked_faults']}"
+    )
     return "\n".join([said, "BROKEN PROMISES; again: " + again, *result["accusations"], *result["stories"]])
