@@ -53,6 +53,8 @@ evidence = st.builds(
     boot_id=boots,
     cancelled=st.booleans(),
     last_sign=times,
+    frozen=st.none() | st.just("frozen: the host is short"),
+    condemned=st.none() | st.just("the guard killed it"),
 )
 
 
@@ -69,14 +71,15 @@ def test_what_derive_promises(record: Record, seen: Evidence) -> None:
     elif record.started_at is None:
         assert isinstance(state, Pending), "what was not started cannot have ended"
     elif seen.lock_held:
-        assert isinstance(state, Running) and not state.orphaned, "a held lock is the kernel's word"
+        assert isinstance(state, Running) and not state.orphaned and state.reason == seen.frozen, "a held lock is the kernel's word"
     elif isinstance(state, Running):
         assert seen.alive and state.orphaned
         assert not (record.boot_id and seen.boot_id and record.boot_id != seen.boot_id), "nothing survives a boot"
     else:
         assert isinstance(state, Ended)
         assert not seen.alive or record.boot_id != seen.boot_id
-        assert state.result.state == ("CANCELLED" if seen.cancelled else "NODE_FAIL")
+        unseen = "OUT_OF_MEMORY" if seen.condemned else "NODE_FAIL"
+        assert state.result.state == ("CANCELLED" if seen.cancelled else unseen)
         assert (state.result.exit_code, state.result.signal) == (None, None), "nobody saw it"
         assert state.result.reason and state.at >= record.started_at
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orch_agent import cgroup, darwin, memory
+from orch_agent import cgroup, darwin, memory, outofmemory
+from orch_agent.ledger import Record
+from orch_agent.model import CANCELLED, NODE_FAIL, OUT_OF_MEMORY, Ended
+from orch_agent.state import Evidence, derive
 
 GB, MB = 1 << 30, 1 << 20
 MEMINFO = {"/proc/meminfo": "MemTotal:       33554432 kB\nMemAvailable:   16777216 kB\n"}
@@ -136,3 +139,26 @@ def test_a_folder_that_is_no_group_counts_and_limits_nothing(tmp_path: Path) -> 
     group = cgroup.Group(str(tmp_path))
     assert not group.limit(100 * MB) and not group.freeze() and not group.has_met(100 * MB)
     assert (group.memory(), group.oom_kills(), group.pids()) == (None, None, [])
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "condemned", "state"),
+    [(False, "the guard killed it", OUT_OF_MEMORY), (False, None, NODE_FAIL), (True, "the guard killed it", CANCELLED)],
+)
+def test_a_job_that_the_guard_killed_is_known_to_be_even_if_its_runner_died_too(
+    cancelled: bool, condemned: str | None, state: str
+) -> None:
+    record = Record("id", "job", 1, "{}", 1.0, 1, 2.0, 4242, "1", "boot", None, None, None)
+    said = derive(record, Evidence(False, False, None, "boot", cancelled, 3.0, condemned=condemned))
+    assert isinstance(said, Ended) and said.result.state == state
+
+
+def test_a_note_of_the_guard_is_of_one_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCH_HOME", str(tmp_path))
+    (tmp_path / "jobs" / "id").mkdir(parents=True)
+    record = Record("id", "job", 1, '{"name": "job", "command": "true"}', 1.0, 1, *[None] * 7)
+    assert outofmemory.condemn(record, "for want of memory", 5 * MB)
+    limit = outofmemory.Limit(record, None)
+    assert limit.end(None, 9) == outofmemory.End("guard", "for want of memory", 5 * MB)
+    assert limit.end(0, None) is None  # it was faster
+    assert outofmemory.condemned(record._replace(attempt=2)) is None
