@@ -71,7 +71,8 @@ def test_what_derive_promises(record: Record, seen: Evidence) -> None:
     elif record.started_at is None:
         assert isinstance(state, Pending), "what was not started cannot have ended"
     elif seen.lock_held:
-        assert isinstance(state, Running) and not state.orphaned and state.reason == seen.frozen, "a held lock is the kernel's word"
+        assert isinstance(state, Running) and not state.orphaned, "a held lock is the kernel's word"
+        assert state.reason == seen.frozen
     elif isinstance(state, Running):
         assert seen.alive and state.orphaned
         assert not (record.boot_id and seen.boot_id and record.boot_id != seen.boot_id), "nothing survives a boot"
