@@ -43,9 +43,19 @@ def used_file() -> str:
     return os.path.join(root(), "used")
 
 
+def retention_file() -> str:
+    """When it was last looked for what is old, and by which clock."""
+    return os.path.join(root(), "retention.json")
+
+
+def jobs_dir() -> str:
+    """The directories of jobs."""
+    return os.path.join(root(), "jobs")
+
+
 def job_dir(job_id: str) -> str:
     """The directory of one job: its socket, samples, time index, cursors and result."""
-    return os.path.join(root(), "jobs", job_id)
+    return os.path.join(jobs_dir(), job_id)
 
 
 def result_file(job_id: str) -> str:

@@ -232,6 +232,11 @@ class Ledger:
         known = "SELECT run FROM jobs WHERE name = ? UNION ALL SELECT last_run FROM pruned WHERE name = ?"
         return int(self._db.execute("SELECT coalesce(max(run), 0) FROM (%s)" % known, [name, name]).fetchone()[0])
 
+    def last_gone(self, name: str) -> int:
+        """The highest run of ``name`` that was removed for its age, 0 where none was."""
+        asked = "SELECT coalesce(max(last_run), 0) FROM pruned WHERE name = ?"
+        return int(next(self.rows(asked, [name]))[0])
+
     def names(self) -> list[str]:
         """Every job's name, the latest first."""
         return [

@@ -37,6 +37,9 @@ JOB_ENV = ("ORCH_JOB_ID", "ORCH_JOB", "ORCH_JOB_NAME", "ORCH_JOB_RUN", "ORCH_JOB
 Its id (the marker of its processes), NAME.n, NAME and n, which attempt this is, and the task of an array.
 """
 
+UNKNOWN_JOB = "there is no job called "
+"""What every host says of a name that it never had."""
+
 NAME_RULE = "a letter or digit, then at most 63 letters, digits, '_' or '-'"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 

@@ -23,6 +23,7 @@ from . import badness, cgroup, files, layout, locks, observe, procs, queue, runn
 from .launch import detach, tmux
 from .ledger import Ledger, Record, open_ledger
 from .model import Refusal
+from .retention import Janitor
 from .warden import Warden
 
 _QUIET = 5.0
@@ -71,6 +72,7 @@ class Supervisor:
         self.wait = 0.0
         self.viewed: set[str] = set()
         self.warden = Warden()
+        self.janitor = Janitor()
         gc.collect()
         gc.freeze()  # what is here now is shared with every runner, for good
 
@@ -78,7 +80,7 @@ class Supervisor:
         """Whether anything is live; if not, the lock is gone when this returns."""
         try:
             with open_ledger() as ledger, ledger.transaction():
-                if ledger.is_busy():
+                if self.janitor.is_at_work or ledger.is_busy():
                     return True
                 os.close(self.lock)
                 return False
@@ -112,6 +114,7 @@ class Supervisor:
             return
         for record in starts:
             self._start(record)
+        self._look_in(self.janitor.step())
 
     def _look(self, ledger: Ledger) -> list[Record]:
         """Who is to be started, now that the ledger is closed again."""

@@ -146,5 +146,15 @@ def test_the_newest_agent_has_a_path_that_stays(orch: Orch, agent: Agent) -> Non
     orch("status")
     link = agent.root / "agent"
     assert link.is_symlink() and link.readlink().name.startswith("agent-")
-    done = subprocess.run(["python3", link, "idle"], env={**os.environ, "HOME": str(agent.home)}, capture_output=True)
+    words = [agent.python, link, "idle"]
+    done = subprocess.run(words, env={**os.environ, "HOME": str(agent.home)}, capture_output=True, check=True)
     assert json.loads(done.stdout)["busy"] is False
+    # Whom it has to start lives on after the link leads elsewhere.
+    agent.submit("one", "sleep 300")
+    agent.running("one")
+    lock = agent.root / "live" / "supervisor.lock"
+    before = lock.read_text()
+    os.kill(int(before.split()[0]), signal.SIGKILL)
+    subprocess.run(words, env={**os.environ, "HOME": str(agent.home)}, capture_output=True, check=True)
+    pid = eventually(lambda: (now := lock.read_text()) != before and now.split(), "another supervisor")[0]
+    assert str(link.resolve()) in Path(f"/proc/{pid}/cmdline").read_text().split("\0")

@@ -102,7 +102,10 @@ def host_with(*names: str, **verbs: Any) -> FakeTransport:
             "timed_out": False,
         }
 
-    return FakeTransport({"status": status, "cancel": ended, "wait": ended, **verbs})
+    def resolve(request: Any) -> Any:
+        raise OrchError("not_found", f"there is no job called {request['jobs'][0]} on this host")
+
+    return FakeTransport({"status": status, "cancel": ended, "wait": ended, "resolve": resolve, **verbs})
 
 
 def test_one_host_is_asked_only_what_it_is_for() -> None:
@@ -133,6 +136,15 @@ def test_a_job_that_no_host_has(home: Path) -> None:
         cancel(hosts(one=host_with("a"), two=host_with("b")), ["x"])
     with pytest.raises(OrchError, match="no host that answers has x: two: no answer within 10 s"):
         cancel(hosts(one=host_with("a"), two=host_with("b", status=silent)), ["x"])
+
+
+def test_a_job_that_one_host_had_is_spoken_of_in_its_words(home: Path) -> None:
+    def gone(_: Any) -> Any:
+        raise OrchError("not_found", "x.3 is gone", "orch show x")
+
+    with pytest.raises(OrchError, match=r"^x\.3 is gone") as caught:
+        cancel(hosts(one=host_with("a"), two=host_with("b", resolve=gone)), ["x.3"])
+    assert (caught.value.kind, caught.value.hint) == ("not_found", "orch show x")
 
 
 def seen(name: str, *jobs: str) -> None:

@@ -13,7 +13,7 @@ from orch.errors import OrchError, nearest
 from orch.model import Host, is_meant
 from orch.providers import provider_of
 from orch.remote import Answer, Remote
-from orch_agent.model import JobRef, JobView
+from orch_agent.model import UNKNOWN_JOB, JobRef, JobView
 
 from . import cache
 from .parallel import Asked
@@ -170,7 +170,18 @@ def _owner(ref: str, said: Sequence[tuple[Remote, _Said]]) -> Remote:
         raise _unreachable(ref, perhaps[0], silent[perhaps[0]])
     if silent:
         raise _nowhere(ref, silent)
-    raise no_job([ref], "any host")
+    raise _unknown(ref, [remote for remote, _ in said])
+
+
+def _unknown(ref: str, remotes: Sequence[Remote]) -> OrchError:
+    """That no host has it, in the words of one that had: there it may have become too old."""
+    for remote in remotes:
+        try:
+            remote.call("resolve", {"jobs": [ref]}, PATIENCE)
+        except OrchError as error:
+            if error.kind == "not_found" and not error.message.startswith(UNKNOWN_JOB):
+                return error
+    return no_job([ref], "any host")
 
 
 def no_job(refs: Sequence[str], place: str) -> OrchError:

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from .. import observe, present, waiting
 from ..ledger import Ledger, Record, stored_end
-from ..model import COMPLETED, JobRef, JobView, Pending, Refusal, State
+from ..model import COMPLETED, UNKNOWN_JOB, JobRef, JobView, Pending, Refusal, State
 
 Request = Mapping[str, Any]
 Answer = Mapping[str, Any]
@@ -76,6 +76,9 @@ def find_all(ledger: Ledger, ref: str) -> list[Record]:
     if records:
         return records
     last = ledger.last_run(wanted.name)
+    gone = ledger.last_gone(wanted.name)
+    if gone >= (wanted.run or last) > 0:
+        raise _pruned(wanted, last, gone)
     if last:
         raise Refusal(
             "not_found",
@@ -83,7 +86,16 @@ def find_all(ledger: Ledger, ref: str) -> list[Record]:
             "orch show %s" % wanted.name,
         )
     hint = "\n".join([*_guess(wanted.name, ledger), "orch status --all"])
-    raise Refusal("not_found", "there is no job called %s on this host" % wanted.name, hint)
+    raise Refusal("not_found", UNKNOWN_JOB + "%s on this host" % wanted.name, hint)
+
+
+def _pruned(wanted: JobRef, last: int, gone: int) -> Refusal:
+    from .. import retention, units
+
+    what = "%s is" % str(wanted) if wanted.run else "all runs of %s are" % wanted.name
+    said = "%s gone: runs are kept for %s after their end" % (what, units.duration(retention.kept_for()))
+    hint = "orch show %s" % wanted.name if last > gone else "orch status --all"
+    return Refusal("not_found", said, hint + '\nretention = "90d" in the configuration of the host keeps them longer')
 
 
 def _guess(name: str, ledger: Ledger) -> list[str]:

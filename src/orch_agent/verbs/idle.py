@@ -23,6 +23,7 @@ def run(request: Request) -> Answer:
     with open_ledger() as ledger:
         seen = idle.look(ledger)
     if seen.unended and not seen.supervised:
+        detach.AGENT = os.path.realpath(detach.AGENT)  # we may have come by a link that leads elsewhere tomorrow
         supervision.ensure()  # what the ledger says may be old: somebody finds out, for the next time
     return {
         "busy": seen.is_busy,
