@@ -1,7 +1,7 @@
 """argv -> what this process is: a verb that answers, or a companion that stays with a job.
 
 Companions import little, for they live long: ``supervisor``, which turns into a ``runner`` for each job, and ``adopt``
-and ``view``, which take a job's id.
+and ``view``, which take a job's id. ``wake`` starts the supervisor after a restart of the host, if there is need.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import cgroup
 from .launch import detach
 from .model import JOB_ENV
 
-COMPANIONS = ("supervisor", "adopt", "view")
+COMPANIONS = ("supervisor", "adopt", "view", "wake")
 
 
 def main() -> None:

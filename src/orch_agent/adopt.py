@@ -30,7 +30,7 @@ from . import (
     wire,
 )
 from .launch import detach
-from .ledger import Ledger, Record, open_ledger
+from .ledger import Ledger, Record, Start, open_ledger
 from .logcap import Cap
 from .model import CANCELLED, NODE_FAIL, OUT_OF_MEMORY, TIMEOUT, Ended, Result
 from .observe import written_end
@@ -54,8 +54,14 @@ def main(job_id: str) -> None:
             return
         if _has_runner(job_id):
             return  # its lock was taken away, not its life
-        locks.hold(layout.lock_file(job_id))
+        locks.hold(layout.lock_file(job_id), start_told(record))
         _settle(ledger, record, _watch(record))
+
+
+def start_told(record: Record) -> str:
+    """What the lock file of an adopted job tells: the start that was, and us as its keeper."""
+    start = Start(record.started_at or 0.0, record.pid or 0, record.birth or "", record.boot_id or "", record.cgroup)
+    return wire.start_to_json(start._asdict(), record.attempt, os.getpid())
 
 
 def _has_runner(job_id: str) -> bool:
@@ -141,8 +147,9 @@ def _settle(ledger: Ledger, record: Record, end: Ended) -> None:
     try:
         if written_end(record):
             return  # its runner lived after all, and knows better
-        files.write_whole(layout.result_file(record.id), wire.result_to_json(end.at, end.result))
+        files.write_whole(layout.result_file(record.id), wire.result_to_json(end.at, end.result, record.started_at))
         locks.release(record.id)
+        supervision.ensure()
         ledger.settle(record, end)
         supervision.poke()
     except (OSError, sqlite3.Error):

@@ -1,6 +1,7 @@
 """A verb's answer: one document on standard output.
 
-The request is the word behind the verb, in hex digits, or else one line on standard input.
+The request is the word behind the verb, in hex digits, or else one line on standard input. Every verb bears repetition:
+one that meets a damaged ledger is done again once that is mended, and its answer says so.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sqlite3
 import sys
 from typing import Any
 
-from . import idle, trouble, wire
+from . import idle, mend, notices, trouble, wire
 from .model import Refusal
 
 STREAMS = ("logs",)
@@ -23,7 +24,8 @@ PLAIN = ("idle",)
 def answer(verb: str, request: str = "") -> int:
     """Do it; the exit status is 0 (a stream may have others) or, with an error document, 1."""
     try:
-        return _answer(verb, request)
+        asked = _request(verb, request)
+        return mend.healed(lambda: _answer(verb, asked))
     except BrokenPipeError:
         return 1  # nobody listens any more
     except Refusal as refusal:
@@ -32,25 +34,26 @@ def answer(verb: str, request: str = "") -> int:
         return _fail(trouble.explain(error))
 
 
-def _answer(verb: str, given: str) -> int:
+def _request(verb: str, given: str) -> dict[str, Any]:
     if verb not in VERBS:
         raise Refusal("usage", "this agent has no verb %s; it has %s" % (ascii(verb), " ".join(VERBS)))
-    request = _request(verb, given)
+    if verb in PLAIN:
+        return {}
+    return wire.decode(_bytes(given) if given else sys.stdin.buffer.readline())
+
+
+def _answer(verb: str, request: dict[str, Any]) -> int:
     if verb in idle.USES:
         idle.note_use()
     module = importlib.import_module("orch_agent.verbs." + verb)
     if verb in STREAMS:
         status: int = module.stream(request, sys.stdout.buffer)
         return status
-    sys.stdout.buffer.write(wire.encode(module.run(request)))
+    told = module.run(request)
+    notes = notices.take()
+    sys.stdout.buffer.write(wire.encode({**told, "notices": notes} if notes else told))
     sys.stdout.buffer.flush()
     return 0
-
-
-def _request(verb: str, given: str) -> dict[str, Any]:
-    if verb in PLAIN:
-        return {}
-    return wire.decode(_bytes(given) if given else sys.stdin.buffer.readline())
 
 
 def _bytes(digits: str) -> bytes:

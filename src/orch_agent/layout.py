@@ -48,14 +48,34 @@ def retention_file() -> str:
     return os.path.join(root(), "retention.json")
 
 
+def notices_file() -> str:
+    """What the next answer tells the person, a line each."""
+    return os.path.join(root(), "notices")
+
+
+def machine_file() -> str:
+    """Which machine the ledger is of."""
+    return os.path.join(root(), "machine")
+
+
 def jobs_dir() -> str:
-    """The directories of jobs."""
+    """A directory for every job and every array."""
     return os.path.join(root(), "jobs")
 
 
 def job_dir(job_id: str) -> str:
     """The directory of one job: its socket, samples, time index, cursors and result."""
     return os.path.join(jobs_dir(), job_id)
+
+
+def spec_file(owner: str) -> str:
+    """What was submitted under this id, a job or an array, in case that the ledger is lost."""
+    return os.path.join(job_dir(owner), "spec.json")
+
+
+def unstarted_file(owner: str) -> str:
+    """How jobs of this submission ended that had not started, a line each."""
+    return os.path.join(job_dir(owner), "unstarted")
 
 
 def result_file(job_id: str) -> str:

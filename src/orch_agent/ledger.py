@@ -7,6 +7,8 @@ Invariants
 - ``started_at`` is set once an attempt, by the runner that wins the claim; ``ended_at`` and ``result`` once, together.
 - Whether another attempt follows is decided in the transaction that writes down the end of the one before.
 - Nobody holds a transaction open while waiting for anything but the disk.
+- A new ledger is made under a lock, in one transaction, with all that the directories of jobs tell: where one was put
+  aside, nobody sees an empty one. What is committed to a ledger that was put aside meanwhile counts as not committed.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any, NamedTuple, Optional
 
 from . import layout, learn, retry, trouble, wire
 from .migrations import GENERATION, MIGRATIONS
-from .model import Ended, JobRef, JobSpec, Result
+from .model import Ended, JobRef, JobSpec, Refusal, Result
 
 _COLUMNS = (
     "id, name, run, spec, submitted_at, attempt, started_at, pid, birth, boot_id, cgroup, ended_at, result, "
@@ -64,7 +66,10 @@ class Record(NamedTuple):
     @property
     def spec(self) -> JobSpec:
         """What to run."""
-        return wire.spec_from_json(self.spec_json)
+        try:
+            return wire.spec_from_json(self.spec_json)
+        except (ValueError, Refusal):
+            raise sqlite3.DatabaseError("malformed specification of %s" % ascii(self.id)) from None
 
     @property
     def ref(self) -> str:
@@ -117,6 +122,14 @@ def _connect(path: str) -> sqlite3.Connection:
             raise error from None
 
 
+def _identity(path: str) -> Optional[tuple[int, int]]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _opened(path: str, *first: str) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=30, isolation_level=None)
     try:
@@ -133,19 +146,44 @@ class Ledger:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._db = _connect(path)
-        version = self._version()
-        if version >= GENERATION:
-            self._db.close()
-            raise trouble.from_the_future(path, version)
-        if version < len(MIGRATIONS):
-            self._migrate()
+        self._open()
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._db.close()
+
+    def _open(self) -> None:
+        self._connect()
+        try:
+            version = self._version()
+            if version >= GENERATION:
+                raise trouble.from_the_future(self.path, version)
+            if version < len(MIGRATIONS):
+                self._migrate()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _connect(self) -> None:
+        while True:
+            before = _identity(self.path)
+            self._db = _connect(self.path)
+            self._file = _identity(self.path)
+            if before in (None, self._file):
+                return
+            self._db.close()  # it was put aside just now
+
+    def is_current(self) -> bool:
+        """Whether the file that was opened is still the ledger."""
+        return self._file == _identity(self.path)
+
+    def refresh(self) -> None:
+        """Open the ledger anew where another file has taken its place."""
+        if not self.is_current():
+            self._db.close()
+            self._open()
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -154,12 +192,20 @@ class Ledger:
         # One at a time by a lock of our own: SQLite does not wait while two connections switch to WAL.
         with open(self.path + ".migrate", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.is_current():
+                self._db.close()
+                self._connect()
             self._db.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
-                for version in range(self._version(), len(MIGRATIONS)):
+                before = self._version()
+                for version in range(before, len(MIGRATIONS)):
                     for statement in MIGRATIONS[version]:
                         self._db.execute(statement)
                     self._db.execute("PRAGMA user_version = %d" % (version + 1))
+                if before == 0:
+                    from . import restore
+
+                    restore.everything(self)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -174,6 +220,8 @@ class Ledger:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+        if not self.is_current():
+            raise sqlite3.DatabaseError("malformed: %s was put aside" % self.path)
 
     def rows(self, query: str, values: Iterable[object] = ()) -> Iterator[tuple[Any, ...]]:
         """What a query finds, one after the other."""
@@ -186,6 +234,11 @@ class Ledger:
     def changes(self) -> int:
         """Differs after every change that another connection has made."""
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    @staticmethod
+    def read(database: sqlite3.Connection) -> Iterator[Record]:
+        """All rows of a database that need not be the ledger."""
+        return map(Record._make, database.execute("SELECT %s FROM jobs" % _COLUMNS))
 
     def select(self, rest: str, values: Iterable[object] = ()) -> Iterator[Record]:
         """The rows that the rest of a query chooses, one after the other."""
@@ -273,9 +326,10 @@ class Ledger:
             now = self.get(record.id)
             if now is None or (now.attempt, now.started_at, now.ended_at) != (record.attempt, record.started_at, None):
                 return False
-            self._learn(now, ended)
-            following = retry.following(now, ended) if now.started_at is not None else None
             text = wire.result_to_json(ended.at, ended.result)
+            if now.started_at is not None and learn.teaches(ended.result):
+                self.learn(now.name, (now.started_at, ended.at, text))
+            following = retry.following(now, ended) if now.started_at is not None else None
             if following is None:
                 self.write("UPDATE jobs SET ended_at = ?, result = ? WHERE id = ?", [ended.at, text, record.id])
                 return True
@@ -291,19 +345,21 @@ class Ledger:
     def settle_unstarted(self, job_id: str, ended: Ended) -> bool:
         """Write down the end of a job that nobody has started; whether nobody has."""
         record = self.get(job_id)
-        return record is not None and record.is_pending and self.settle(record, ended)
+        if record is None or not record.is_pending:
+            return False
+        from . import traces
 
-    def _learn(self, record: Record, ended: Ended) -> None:
-        """What this end teaches about the next run of its name."""
-        if record.started_at is None or not learn.teaches(ended.result):
-            return
+        traces.note_unstarted(record.array_id or record.id, record.id, ended)
+        return self.settle(record, ended)
+
+    def learn(self, name: str, *newest: tuple[float, float, str]) -> None:
+        """What the ends of its runs teach about the next one of this name; ``newest`` are not written yet."""
         rows = self.rows(
             "SELECT started_at, ended_at, result FROM jobs WHERE name = ? AND result IS NOT NULL "
             "AND started_at IS NOT NULL ORDER BY run DESC LIMIT ?",
-            [record.name, learn.RUNS],
+            [name, learn.RUNS],
         )
-        lesson = learn.lesson([(record.started_at, ended.at, wire.result_to_json(ended.at, ended.result)), *rows])
-        self.write("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?)", [record.name, *lesson])
+        self.write("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?)", [name, *learn.lesson([*newest, *rows])])
 
 
 def stored_end(record: Record) -> Optional[Ended]:

@@ -50,6 +50,20 @@ def hold_again(path: str, fd: int, text: str = "") -> int:
     return fresh
 
 
+def withdraw(path: str, fd: int) -> None:
+    """Let go of a lock file that was not needed; one that has taken its place stays."""
+    if _is_at(path, fd):
+        os.unlink(path)
+    os.close(fd)
+
+
+def _is_at(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except OSError:
+        return False
+
+
 def is_held(path: str) -> bool:
     """Whether somebody holds it. A missing file is held by nobody."""
     try:
@@ -72,7 +86,11 @@ def try_hold(path: str) -> Optional[int]:
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
+            if _is_at(path, fd):
+                return fd
+            os.close(fd)  # it was removed meanwhile, and there may be another by now
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            continue
         except OSError:
             pass
         try:

@@ -18,6 +18,7 @@ from typing import Optional
 from . import cgroup, files, freezer, layout, locks, outofmemory, procs, retry, supervision, tree, trouble, wire
 from .launch import detach
 from .ledger import Ledger, Record, stored_end
+from .mend import healed
 from .model import CANCELLED, Ended, Pending, Result, Running, State
 from .state import QUEUED, Evidence, derive
 
@@ -121,9 +122,13 @@ class Watch:
         now = time.monotonic()
         if now >= self._next_look or os.path.exists(layout.result_file(self.record.id)):
             self._next_look = now + _FULL_LOOK
-            self.record = self._ledger.get(self.record.id) or self.record
-            self._ended = isinstance(look(self._ledger, self.record), Ended)
+            healed(self._look)
         return self._ended
+
+    def _look(self) -> None:
+        self._ledger.refresh()
+        self.record = self._ledger.get(self.record.id) or self.record
+        self._ended = isinstance(look(self._ledger, self.record), Ended)
 
 
 class Watches:
@@ -138,8 +143,8 @@ class Watches:
 
     def living(self) -> list[str]:
         """The ids of those that have not ended; every one that has begun is looked at, for a look also mends."""
-        if self._queued and self._is_time():
-            self._ask()
+        if self._queued:
+            healed(self._ask)
         self._begun = {job_id: watch for job_id, watch in self._begun.items() if not watch.has_ended()}
         return [*self._begun, *self._queued]
 
@@ -152,6 +157,9 @@ class Watches:
         return True
 
     def _ask(self) -> None:
+        self._ledger.refresh()
+        if not self._is_time():
+            return
         supervision.ensure()
         live = dict(self._ledger.rows("SELECT id, started_at FROM jobs WHERE ended_at IS NULL"))
         for job_id in [one for one in self._queued if one not in live or live[one] is not None]:

@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 
 from . import layout, memory, schedule, usage
 from .ledger import Ledger, Record
-from .model import CANCELLED, COMPLETED, Ended, Result
+from .model import CANCELLED, COMPLETED, Ended, JobSpec, Result
 
 FLOOR = 32 << 20
 """Bytes that any job counts with."""
@@ -35,6 +35,11 @@ class View(NamedTuple):
 def active(ledger: Ledger) -> list[Record]:
     """Jobs that were admitted, or started without asking (by an older agent), and have not ended."""
     return list(ledger.select("WHERE ended_at IS NULL AND (admitted_at IS NOT NULL OR started_at IS NOT NULL)"))
+
+
+def terms(spec: JobSpec) -> dict[str, object]:
+    """What the queue goes by, of a job that is asked for on these terms."""
+    return {"queued": 1, "nice": spec.nice, "cpus": spec.cpus, "mem": spec.mem, "time_limit": spec.timeout}
 
 
 def known(name_mem: Optional[int]) -> Optional[int]:
@@ -138,6 +143,15 @@ def admit(ledger: Ledger, chosen: list[schedule.Waiting]) -> list[Record]:
             if record is not None and ledger.write(sql, [now, wants, job.id]):
                 done.append(record._replace(admitted_at=now, reserved=wants))
         return done
+
+
+def enlist(ledger: Ledger, patience: float) -> None:
+    """Queue what an older agent has accepted and not started within ``patience`` seconds: it knows no queue."""
+    ledger.write(
+        "UPDATE jobs SET queued = 1 WHERE NOT queued AND started_at IS NULL AND ended_at IS NULL "
+        "AND abs(submitted_at - ?) > ?",
+        [time.time(), patience],
+    )
 
 
 def next_due(ledger: Ledger, now: float) -> Optional[float]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from typing import Optional
 
-from . import blackbox, files, layout, memory, procs, samples, stall
+from . import blackbox, files, layout, memory, procs, samples, stall, trouble
 from .ledger import Record, open_ledger
 from .model import Refusal, Usage
 from .procs import Process
@@ -62,4 +62,4 @@ class Recorder:
             with open_ledger() as ledger:
                 self._box.close(ledger, self._record)
         except (Refusal, sqlite3.Error, OSError) as error:
-            os.write(2, b"%a\n" % str(error))
+            trouble.complain(error)

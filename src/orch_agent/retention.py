@@ -122,6 +122,8 @@ def _runs(before: float) -> Iterator[None]:
         over = [record for record in records if not _lives(record.id)]
         spared += len(records) - len(over)
         for record in over:
+            if record.array_id is not None:
+                files.remove(layout.spec_file(record.array_id))  # or its tasks would be taken for forgotten ones
             shutil.rmtree(layout.job_dir(record.id), ignore_errors=True)
             files.remove(record.log_path)
             yield

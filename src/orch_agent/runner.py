@@ -33,6 +33,7 @@ from . import (
     supervision,
     terminal,
     tree,
+    trouble,
     usage,
     wire,
 )
@@ -41,7 +42,9 @@ from .joblog import JobLog
 from .launch import detach
 from .ledger import Record, Start, open_ledger
 from .logcap import Cap
+from .mend import healed
 from .model import COMPLETED, JOB_ENV, NODE_FAIL, Ended, Refusal, Result
+from .restore import catch_up
 from .state import verdict
 
 _BATCH = 1 << 18
@@ -57,11 +60,17 @@ def main(job_id: str) -> None:
     os.chdir(layout.job_dir(job_id))
     cgroup.keep_apart()
     badness.spare()
-    with open_ledger() as ledger:
-        record = ledger.get(job_id)
-    if record is not None and record.is_pending:
+    record = healed(lambda: _to_begin(job_id))
+    if record is not None:
         procs.call_me("orch " + record.ref)
         _try(record)
+
+
+def _to_begin(job_id: str) -> Optional[Record]:
+    """The job, if it has not begun: a ledger that has lost what it was told last may say so wrongly."""
+    with open_ledger() as ledger:
+        record = ledger.get(job_id)
+        return record if record is not None and record.is_pending and not catch_up(ledger, record) else None
 
 
 def _try(record: Record) -> None:
@@ -104,7 +113,7 @@ class Runner:
         self.child = terminal.prepare(self._begin, log, hears_hangup=not self.spec.keep_children)
         process = procs.inspect(self.child.pid)
         birth = process.birth if process else ""
-        if not self._claim(birth):
+        if not healed(lambda: self._claim(birth)):
             self.room.give_back()
             return  # our child sees its gate close and ends
         if self.record.attempt > 1:
@@ -125,6 +134,9 @@ class Runner:
     def _claim(self, birth: str) -> bool:
         with open_ledger() as ledger, ledger.transaction():
             now = ledger.get(self.record.id)
+            if now is not None and (now.pid, now.birth) == (self.child.pid, birth) and now.ended_at is None:
+                self.record = now  # said once, to a ledger that was put aside: the new one has it from our lock
+                return True
             if now is None or not now.is_pending or now.attempt != self.record.attempt:
                 return False
             self.group = cgroup.create(self.record.id)
@@ -134,6 +146,7 @@ class Runner:
             self.told = wire.start_to_json(start._asdict(), now.attempt + 1, os.getpid())
             self.lock = locks.hold(layout.lock_file(self.record.id), self.told)
             if not ledger.claim(self.record.id, start):
+                locks.withdraw(layout.lock_file(self.record.id), self.lock)
                 return False
             self.record = ledger.get(self.record.id) or now
             return True
@@ -236,6 +249,7 @@ class Runner:
             self._heed(request.read(self.record.id))
             self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock, self.told)
             self.log.retry()
+            supervision.ensure()
             self._sample(now)
             self._mind_memory(self.sampler.last.mem_bytes)
 
@@ -338,14 +352,17 @@ class Runner:
                 # Once the end is known; not last of all, or a runner killed here would leave its lock for ever.
                 locks.release(self.record.id)
             except (Refusal, sqlite3.Error, OSError) as error:
-                os.write(2, b"%a\n" % str(error))
+                trouble.complain(error)
 
     def _fill_room(self, end: Ended) -> None:
-        self.room.write(wire.result_to_json(end.at, end.result))
+        self.room.write(wire.result_to_json(end.at, end.result, self.record.started_at))
 
     def _settle(self, end: Ended) -> None:
-        with open_ledger() as ledger:
-            ledger.settle(self.record, end)
+        def write() -> None:
+            with open_ledger() as ledger:
+                ledger.settle(self.record, end)
+
+        healed(write)
 
     def _result(self, lost: int) -> Result:
         code, number = self._exit()

@@ -6,25 +6,30 @@ import os
 import socket
 import time
 
-from . import layout, locks
+from . import layout, locks, succession
 from .launch import detach
 
 _AGAIN = 1.0
-"""Seconds after which the same process looks again."""
+"""Seconds for which a process that has looked takes the supervisor to live."""
 _next = 0.0
 
 
 def ensure() -> None:
-    """See to it that a supervisor lives; call it after the commit that gives it something to do."""
+    """See to it that a supervisor lives, and none that is older; call it after the commit that gives it work to do."""
     global _next
     now = time.monotonic()
-    if now >= _next:
-        _next = now + _AGAIN
-        if not locks.is_held(layout.supervisor_lock()):
-            detach.companion("supervisor")
+    if now < _next:
+        return
+    _next = now + _AGAIN
+    if not locks.is_held(layout.supervisor_lock()):
+        detach.companion("supervisor")
+        return
+    request = succession.request()
+    if request is not None:
+        poke(request)
 
 
-def poke() -> None:
+def poke(message: bytes = b"!") -> None:
     """Have the supervisor look now, where there is one; it looks by itself before long."""
     knock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     here = os.open(".", os.O_RDONLY)
@@ -32,7 +37,7 @@ def poke() -> None:
         knock.setblocking(False)
         # Reached relative to its directory: the path of a socket may not be long.
         os.chdir(layout.root())
-        knock.sendto(b"!", layout.SUPERVISOR_SOCKET)
+        knock.sendto(message, layout.SUPERVISOR_SOCKET)
     except OSError:
         pass  # nobody there, or it has been told often enough
     finally:

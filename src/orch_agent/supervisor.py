@@ -16,13 +16,28 @@ import os
 import select
 import signal
 import socket
-import sqlite3
 import time
+from typing import Callable, Optional
 
-from . import badness, cgroup, files, layout, locks, observe, procs, queue, runner, trouble
+from . import (
+    badness,
+    cgroup,
+    files,
+    layout,
+    locks,
+    machine,
+    observe,
+    procs,
+    queue,
+    restore,
+    runner,
+    succession,
+    trouble,
+    wake,
+)
 from .launch import detach, tmux
 from .ledger import Ledger, Record, open_ledger
-from .model import Refusal
+from .mend import healed
 from .retention import Janitor
 from .warden import Warden
 
@@ -31,7 +46,11 @@ _QUIET = 5.0
 _BUSY = 0.005
 """Seconds that must pass between two looks."""
 _LOST = 3.0
-"""Seconds after which an admitted job without a runner is taken to have lost it on the way."""
+"""Seconds after which an admitted job without a runner is taken to have lost it, where that was another's child."""
+_ON_THE_WAY = 0.2
+"""Seconds between two looks while a runner has not come to begin its job."""
+_AFTER_TROUBLE = 0.1
+"""Seconds of rest after something went wrong."""
 _VIEW_AFTER = 0.5
 """Seconds for which a job must have run to get a view: thousands of short ones need none."""
 _AT_ONCE = 2
@@ -49,12 +68,13 @@ def main(handed: str = "") -> None:
     lock = int(handed) if handed else locks.try_hold(layout.supervisor_lock())
     if lock is None:
         return
+    os.set_inheritable(lock, False)
     procs.call_me("orch supervisor")
-    locks.sweep()
     badness.stay_in_memory()
     supervisor = Supervisor(lock)
+    supervisor.begin()
     while supervisor.has_work():
-        supervisor.pause()
+        supervisor.survive(supervisor.pause)
         supervisor.turn()
 
 
@@ -62,30 +82,51 @@ class Supervisor:
     """Holds the host's lock, listens, and looks."""
 
     def __init__(self, lock: int) -> None:
-        self.lock = lock
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
-        files.remove(layout.SUPERVISOR_SOCKET)
-        self.ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.ear.bind(layout.SUPERVISOR_SOCKET)
-        self.ear.setblocking(False)
+        self.lock: Optional[int] = lock
+        self.ear = _listen()
         self.wait = 0.0
+        self.next_care = 0.0
         self.viewed: set[str] = set()
+        self.runners: dict[str, int] = {}
+        self.said = ""
         self.warden = Warden()
         self.janitor = Janitor()
         gc.collect()
         gc.freeze()  # what is here now is shared with every runner, for good
 
+    def begin(self) -> None:
+        """What is to be done once: say who we are, find what the ledger has lost, be called after a restart."""
+        for work in (self._sign, locks.sweep, _find_missing, wake.prepare):
+            self.survive(work)
+
+    def _sign(self) -> None:
+        if self.lock is not None:
+            succession.sign(self.lock)
+
+    def survive(self, work: Callable[[], None]) -> None:
+        """Do it; what goes wrong ends nobody, is said once, and tried again at the next turn."""
+        try:
+            healed(work)
+        except Exception as error:  # a full disk, no memory: whatever it is, there are jobs to be looked after
+            if repr(error) != self.said:
+                self.said = repr(error)
+                trouble.complain(error)
+            time.sleep(_AFTER_TROUBLE)
+
     def has_work(self) -> bool:
         """Whether anything is live; if not, the lock is gone when this returns."""
-        try:
-            with open_ledger() as ledger, ledger.transaction():
-                if self.janitor.is_at_work or ledger.is_busy():
-                    return True
+        self.survive(self._let_go_if_idle)
+        return self.lock is not None
+
+    def _let_go_if_idle(self) -> None:
+        if self.lock is None:
+            # What was let go of, was on account of a ledger that had been put aside.
+            self.lock = locks.try_hold(layout.supervisor_lock())
+            return
+        with open_ledger() as ledger, ledger.transaction():
+            if not (self.janitor.is_at_work or ledger.is_busy()):
                 os.close(self.lock)
-                return False
-        except (Refusal, sqlite3.Error):
-            return True  # a full disk, for one: what is live cannot be known, so it is looked after
+                self.lock = None
 
     def pause(self) -> None:
         """Until somebody says that something has changed, or it is time to look."""
@@ -94,24 +135,49 @@ class Supervisor:
             if time.monotonic() >= until or self.warden.look():
                 return
         time.sleep(_BUSY)
-        try:
-            while self.ear.recv(16):
-                pass
-        except OSError:
-            pass
+        self._hear()
 
     def _patience(self, until: float) -> float:
         return min(until - time.monotonic(), self.warden.pause)
 
+    def _hear(self) -> None:
+        try:
+            while True:
+                self._give_way(succession.heir(self.ear.recv(4096)))
+        except OSError:
+            pass  # no more for now
+
+    def _give_way(self, agent: Optional[str]) -> None:
+        if agent is not None and self.lock is not None:
+            succession.hand_over(self.lock, agent)
+
     def turn(self) -> None:
         """Look once, and do what is to be done."""
         self.wait = _QUIET
-        try:
-            with open_ledger() as ledger:
-                starts = self._look(ledger)
-        except (Refusal, sqlite3.Error, OSError) as error:
-            os.write(2, b"%a\n" % str(error))
+        self.survive(self._take_care)
+        if self.lock is not None:
+            self.survive(self._start_some)
+
+    def _take_care(self) -> None:
+        """See now and then to what others may have taken from us: the lock, the socket, our own program."""
+        now = time.monotonic()
+        if now < self.next_care:
             return
+        self.next_care = now + _QUIET
+        if self.lock is not None and not succession.is_ours(self.lock):
+            os.close(self.lock)
+            self.lock = locks.try_hold(layout.supervisor_lock())
+            self._sign()
+        if not os.path.exists(layout.SUPERVISOR_SOCKET):
+            self.ear.close()
+            self.ear = _listen()
+        self._give_way(succession.next_of_kin())
+        with open_ledger() as ledger:
+            queue.enlist(ledger, _LOST)
+
+    def _start_some(self) -> None:
+        with open_ledger() as ledger:
+            starts = self._look(ledger)
         for record in starts:
             self._start(record)
         self._look_in(self.janitor.step())
@@ -127,7 +193,8 @@ class Supervisor:
         self.warden.look()
         host = self.warden.host
         most = _AT_ONCE * host.cpus - on_their_way
-        if most > 0 and self.warden.held is None and not trouble.disk_is_full(layout.root()):
+        may_start = self.warden.held is None and machine.is_ours() and not trouble.disk_is_full(layout.root())
+        if most > 0 and may_start:
             plan = queue.plan(ledger, running, host, most).plan
             chosen = queue.admit(ledger, plan.starts) if plan.starts else []
         self.warden.meet([*running, *chosen])
@@ -162,22 +229,52 @@ class Supervisor:
     def _is_lost(self, record: Record) -> bool:
         """Whether it was admitted, and nobody starts it."""
         if record.started_at is not None:
+            self.runners.pop(record.id, None)
             return False
+        self._look_in(_ON_THE_WAY)
+        runner = self.runners.get(record.id)
+        if runner is not None:
+            return not _lives(runner)
         age = abs(time.time() - (record.admitted_at or 0.0))
-        self._look_in(_LOST)
         return age > _LOST and not locks.is_held(layout.lock_file(record.id))
 
     def _start(self, record: Record) -> None:
         try:
             child = os.fork()
         except OSError as error:
-            os.write(2, b"%a\n" % str(error))  # no memory, no process to be had: it counts as lost, and comes again
+            trouble.complain(error)  # no memory, no process to be had: it counts as lost, and comes again
             return
+        self.runners[record.id] = child
         if child == 0:
             try:
                 detach.become_runner(record.id)
                 runner.main(record.id)
             except Exception as error:
-                os.write(2, b"%a\n" % str(error))
+                trouble.complain(error)
             finally:
                 os._exit(0)
+
+
+def _lives(pid: int) -> bool:
+    """Whether our child has not ended: the kernel has reaped it then."""
+    try:
+        os.kill(pid, 0)
+        return True
+    except OSError:
+        return False
+
+
+def _listen() -> socket.socket:
+    ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear.setblocking(False)
+    files.remove(layout.SUPERVISOR_SOCKET)
+    try:
+        ear.bind(layout.SUPERVISOR_SOCKET)
+    except OSError:
+        pass  # a full disk: deaf, we still look now and then
+    return ear
+
+
+def _find_missing() -> None:
+    with open_ledger() as ledger:
+        restore.missing(ledger)

@@ -10,8 +10,20 @@ import sqlite3
 from . import layout
 from .model import Refusal
 
+_DAMAGE = ("malformed", "not a database", "unsupported file format", "Could not decode to UTF-8")
 _ROOM = 1 << 17
 """Bytes free below which a disk counts as full: SQLite wants 32 KiB for its index, and so do others."""
+
+
+class Damaged(Refusal):
+    """The ledger cannot be read."""
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether it tells of a ledger that cannot be read, whoever met it."""
+    if isinstance(error, sqlite3.DatabaseError):
+        return any(words in str(error) for words in _DAMAGE)
+    return isinstance(error, Damaged)
 
 
 def disk_is_full(path: str) -> bool:
@@ -21,6 +33,14 @@ def disk_is_full(path: str) -> bool:
     except OSError:
         return False
     return found.f_bavail * found.f_frsize < _ROOM
+
+
+def complain(error: Exception) -> None:
+    """Tell it to whoever reads a companion's standard error, a file that may be on the full disk that it tells of."""
+    try:
+        os.write(2, b"%a\n" % str(error))
+    except OSError:
+        pass
 
 
 def explain(error: Exception) -> Refusal:
@@ -33,7 +53,7 @@ def explain(error: Exception) -> Refusal:
     if full:
         said = "the disk that holds %s is full" % path
         return Refusal("host", said, "df -h %s" % shlex.quote(layout.root()), there=True)
-    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in str(error) or "not a database" in str(error)):
+    if is_damage(error):
         return _damaged(path, error)
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return Refusal("host", "cannot use %s: %s" % (path, said), "ORCH_HOME=DIR names a directory you may write")
@@ -49,4 +69,4 @@ def _damaged(path: str, error: Exception) -> Refusal:
     # A write-ahead log goes along: left behind, it would be taken for the new ledger's. It may come and go by itself.
     aside = "mv {0} {0}.broken && {{ [ ! -e {0}-wal ] || mv {0}-wal {0}.broken-wal; }}".format(shlex.quote(path))
     said = "the ledger %s is damaged (%s); the logs in %s are whole" % (path, error, layout.logs())
-    return Refusal("host", said, aside, there=True)
+    return Damaged("host", said, aside, there=True)

@@ -80,9 +80,10 @@ def spec_from(fields: Mapping[str, Any]) -> JobSpec:
         raise Refusal("usage", "a job needs a name and a command") from None
 
 
-def result_to_json(ended_at: float, result: Result) -> str:
-    """Text of a result file."""
-    return json.dumps({"ended_at": ended_at, **result._asdict()}, separators=(",", ":"))
+def result_to_json(ended_at: float, result: Result, started_at: Optional[float] = None) -> str:
+    """Text of a result file, which tells when the attempt began, too: nothing else might be left to tell it."""
+    began = {} if started_at is None else {"started_at": started_at}
+    return json.dumps({**began, "ended_at": ended_at, **result._asdict()}, separators=(",", ":"))
 
 
 def result_from_json(text: str) -> Optional[tuple[float, Result]]:

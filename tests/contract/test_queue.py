@@ -135,7 +135,7 @@ def test_pending_jobs_are_rows(agent: Agent) -> None:
     before = set(agent.root.rglob("*"))
     spec = {"name": "many", "command": "true", "array": "0-9999", "after": ["gate"]}
     assert agent.call("submit", id="key", spec=spec)["tasks"] == 10_000
-    assert len(set(agent.root.rglob("*")) - before) < 5
+    assert len(set(agent.root.rglob("*")) - before) < 10
     assert len(children(supervisor(agent))) < 3
     assert agent.call("cancel", jobs=["gate"], grace=0)
     with sqlite3.connect(agent.root / "ledger.db") as db:

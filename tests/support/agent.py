@@ -140,6 +140,17 @@ class Agent:
         """The pid of the job's runner."""
         return eventually(lambda: self._holder(job_id), "a runner lives")
 
+    def supervisor(self) -> int:
+        """The pid of the host's supervisor."""
+        return eventually(self._supervisor, "a supervisor lives")
+
+    def _supervisor(self) -> int | None:
+        try:
+            pid = int((self.root / "live" / "supervisor.lock").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+        return pid if Path(f"/proc/{pid}").exists() else None
+
     def _holder(self, job_id: str) -> int | None:
         try:
             pid: int = json.loads((self.root / "live" / f"{job_id}.lock").read_text())["runner"]

@@ -65,18 +65,19 @@ def login() -> Login:
     )
 
 
-def scoped(words: Sequence[str], facts: Login, enable_linger: Callable[[], bool]) -> list[str]:
+def scoped(words: Sequence[str], facts: Login, linger: Callable[[], bool]) -> list[str]:
     """``words``, in a scope of the user's own where that outlives the login."""
     # Root's processes are spared by logind, and root needs no delegation.
     if not facts.systemd or not facts.user_bus or facts.is_root:
         return list(words)
-    if not facts.lingers and not enable_linger():
+    if not facts.lingers and not linger():
         return list(words)
     scope = 'systemd-run --user --scope --quiet --collect -p Delegate=yes -- "$@" || exec "$@"'
     return ["sh", "-c", scope, "orch", *words]
 
 
-def _enable_linger() -> bool:
+def enable_linger() -> bool:
+    """Have the person's processes outlive their logins; whether they do."""
     import subprocess
 
     try:
@@ -160,5 +161,5 @@ def _let_go() -> None:
 def _become(errors: str, *words: str) -> None:
     _hear_errors(errors)
     os.chdir("/")
-    line = scoped(command(*words), login(), _enable_linger)
+    line = scoped(command(*words), login(), enable_linger)
     os.execvpe(line[0], line, environment())

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import sqlite3
 import stat
 import time
 from typing import Optional
 
-from .. import arrays, joblog, layout, memory, observe, settings, supervision, wire
+from .. import arrays, joblog, layout, memory, observe, queue, settings, supervision, traces, wire
 from ..ledger import Ledger, Record, open_ledger
 from ..model import Ended, JobSpec, Refusal, Running, check_name, check_spec
 from ..schedule import size
@@ -39,17 +40,27 @@ def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[list[Record], b
         _check_room(spec)
         os.makedirs(layout.live_dir(), mode=0o700, exist_ok=True)
         tasks = None if spec.array is None else arrays.parse(spec.array)
-        with ledger.transaction():
-            known = _submitted(ledger, job_id)
-            if not known:
-                _check_free(ledger, spec.name)
-                if tasks is None:
-                    return [_one(ledger, job_id, spec)], True
-                return _all(ledger, job_id, spec, tasks), True
+        try:
+            with ledger.transaction():
+                known = _submitted(ledger, job_id)
+                if not known:
+                    _check_free(ledger, spec.name)
+                    fresh = [_one(ledger, job_id, spec)] if tasks is None else _all(ledger, job_id, spec, tasks)
+                    _write_down(ledger, job_id, fresh[0])
+                    return fresh, True
+        except (OSError, sqlite3.Error):
+            traces.forget(job_id)
+            raise
     if known[0].spec_json != wire.spec_to_json(spec):
         said = "the id %s belongs to %s, submitted with another command or options" % (job_id, known[0].ref)
         raise Refusal("conflict", said)
     return known, False
+
+
+def _write_down(ledger: Ledger, owner: str, first: Record) -> None:
+    """Beside its row, in case that the ledger is lost; before anybody is told."""
+    needs = [one for (one,) in ledger.rows("SELECT needs_id FROM needs WHERE job_id = ?", [owner])]
+    traces.keep(owner, first, needs)
 
 
 def _submitted(ledger: Ledger, job_id: str) -> list[Record]:
@@ -90,11 +101,7 @@ def _insert(
         run,
         spec,
         time.time(),
-        queued=1,
-        nice=spec.nice,
-        cpus=spec.cpus,
-        mem=spec.mem,
-        time_limit=spec.timeout,
+        **queue.terms(spec),
         after=after,
         array_id=array_id,
         task=task,

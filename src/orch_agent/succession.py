@@ -1,0 +1,77 @@
+"""Who supervises: what the lock file tells of it, and how a newer agent takes over from an older one.
+
+Invariants
+- The lock is handed on and never let go: the older supervisor becomes the newer one, in the same process.
+- A supervisor whose lock file is gone, or somebody else's, is none until it has the lock again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Optional
+
+from . import RELEASE, files, layout
+from .launch import detach
+
+_ASK = b"give way to "
+
+
+def sign(lock: int) -> None:
+    """Write into the lock file who holds it: the pid, and in a second line of which agent."""
+    text = "%d\n%s\n" % (os.getpid(), json.dumps({"release": RELEASE, "agent": detach.AGENT}))
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, text.encode("ascii"), 0)
+
+
+def is_ours(lock: int) -> bool:
+    """Whether the lock that we hold is still the one that others look at."""
+    try:
+        return os.path.samestat(os.fstat(lock), os.stat(layout.supervisor_lock()))
+    except OSError:
+        return False
+
+
+def request() -> Optional[bytes]:
+    """What to say to the supervisor that lives, if its agent is older than this one."""
+    try:
+        text = files.read_text(layout.supervisor_lock()) or ""
+        holder: dict[str, Any] = json.loads(text.partition("\n")[2])
+        is_older = tuple(holder["release"]) < RELEASE
+    except (KeyError, TypeError, ValueError):
+        return None  # it has just begun, and has not signed
+    return _ASK + os.fsencode(detach.AGENT) if is_older else None
+
+
+def heir(message: bytes) -> Optional[str]:
+    """The agent that asks to take over with this message, if it is one of this host."""
+    if not message.startswith(_ASK):
+        return None
+    agent = os.fsdecode(message[len(_ASK) :])
+    return agent if _is_agent(agent) else None
+
+
+def next_of_kin() -> Optional[str]:
+    """Where our own agent has been removed: the one that was installed last."""
+    if _is_agent(detach.AGENT):
+        return None
+    root = layout.root()
+    found = [os.path.join(root, name) for name in os.listdir(root) if name.startswith("agent-")]
+    return max(filter(_is_agent, found), key=os.path.getmtime, default=None)
+
+
+def _is_agent(path: str) -> bool:
+    is_here = os.path.realpath(os.path.dirname(path)) == os.path.realpath(layout.root())
+    return is_here and os.path.isfile(os.path.join(path, "__main__.py"))
+
+
+def hand_over(lock: int, agent: str) -> None:
+    """Become the supervisor of that agent; returns only where that cannot be."""
+    python = os.path.join(agent, "python")
+    program = python if os.access(python, os.X_OK) else sys.executable
+    os.set_inheritable(lock, True)
+    try:
+        os.execv(program, [program, "-I", "-S", agent, "supervisor", str(lock)])
+    except OSError:
+        os.set_inheritable(lock, False)
