@@ -7,6 +7,7 @@ Invariants
   ends it before the head can start.
 - Nobody knows when jobs without a time limit end, so a head may be overtaken wrongly; once it has waited for
   ``PATIENCE``, only jobs that are sure to end in time may still pass it. So no head starves.
+- A head that could not start if all jobs ended, since other programs use the memory, holds up nobody.
 """
 
 from __future__ import annotations
@@ -56,12 +57,16 @@ class Waiting(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The first that does not fit: what it lacks, whose end makes room for it (None: nobody's), and when."""
+    """The first that does not fit: what it lacks, whose end makes room for it (None: nobody's), and when.
+
+    ``most``: what it could have if all jobs ended.
+    """
 
     job: Waiting
     lacks: str
     frees: Optional[str]
     at: Optional[float]
+    most: Room
 
 
 class Plan(NamedTuple):
@@ -96,9 +101,11 @@ class _Turn(NamedTuple):
     spare: Room
 
 
-def _turn(head: Waiting, left: Room, holding: Sequence[Active]) -> _Turn:
-    """The head's turn, if all end when they are expected to."""
-    unknown = float("inf")
+_LAST, _FIRST = float("inf"), float("-inf")
+
+
+def _turn(head: Waiting, left: Room, holding: Sequence[Active], unknown: float = _LAST) -> _Turn:
+    """The head's turn, if all end when they are expected to, and those of which nobody knows it last, or first."""
     for one in sorted(holding, key=lambda job: unknown if job.ends is None else job.ends):
         left = Room(left.mem + one.mem, left.cpus + one.cpus)
         if left.fits(head.mem, head.cpus):
@@ -110,8 +117,11 @@ def _overtake(
     now: float, left: Room, holding: Sequence[Active], head: Waiting, behind: Iterable[Waiting], most: int
 ) -> list[Waiting]:
     turn = _turn(head, left, holding)
-    spare = turn.spare
-    patient = now - head.since < PATIENCE
+    patient, spare = now - head.since < PATIENCE, turn.spare
+    if turn.frees is None:
+        patient, spare = True, left  # to wait for jobs to end would not help it
+    elif turn.at is None:
+        spare = _both(spare, _turn(head, left, holding, _FIRST).spare)
     starts: list[Waiting] = []
     for _, job in zip(range(DEPTH), behind):
         if len(starts) >= most:
@@ -128,9 +138,15 @@ def _overtake(
     return starts
 
 
+def _both(one: Room, other: Room) -> Room:
+    """What is left in either case."""
+    return Room(min(one.mem, other.mem), min(one.cpus, other.cpus))
+
+
 def _head(job: Waiting, left: Room, holding: Sequence[Active]) -> Head:
     turn = _turn(job, left, holding)
-    return Head(job, _lack(job, left), turn.frees, turn.at)
+    most = Room(left.mem + sum(one.mem for one in holding), left.cpus + sum(one.cpus for one in holding))
+    return Head(job, _lack(job, left), turn.frees, turn.at, most)
 
 
 def reasons(now: float, left: Room, active: Sequence[Active], waiting: Sequence[Waiting]) -> dict[str, str]:
@@ -151,7 +167,8 @@ def reasons(now: float, left: Room, active: Sequence[Active], waiting: Sequence[
 def reason(head: Head, now: float) -> str:
     """Why the head waits."""
     if head.frees is None:
-        return "waits for %s, which other programs use" % head.lacks
+        leave = size(max(0, head.most.mem)) if head.job.mem > head.most.mem else "%g" % head.most.cpus
+        return "waits for %s; other programs leave %s" % (head.lacks, leave)
     text = "waits for %s; frees when %s ends" % (head.lacks, head.frees)
     return text if head.at is None else "%s, %s" % (text, about(head.at - now))
 
