@@ -201,12 +201,16 @@ class Pending(NamedTuple):
 
 
 class Running(NamedTuple):
-    """Its process tree lives. ``orphaned``: without a runner, somebody must adopt it. ``reason``: what holds it."""
+    """Its process tree lives. ``orphaned``: without a runner, somebody must adopt it. ``reason``: what holds it.
+
+    ``frozen``: by the guard.
+    """
 
     started_at: float
     pid: int
     orphaned: bool = False
     reason: Optional[str] = None
+    frozen: bool = False
 
 
 class Ended(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Optional
 
@@ -53,7 +52,7 @@ def job_view(record: Record, state: State, learned: Optional[int] = None) -> Job
         "after": (record.after or "").split(),
         "array_id": record.array_id,
         "array_task": record.task,
-        "frozen": isinstance(state, Running) and os.path.exists(layout.frozen_file(record.id)),
+        "frozen": isinstance(state, Running) and state.frozen,
         "waiting_for_input": waits,
         "prompt": _prompt(record) if waits else None,
         "stalled_seconds": still,

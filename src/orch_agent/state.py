@@ -59,11 +59,11 @@ def derive(record: Record, seen: Evidence) -> State:
     if record.started_at is None:
         return Pending("waits for room on a full disk" if seen.disk_full else _why_pending(record))
     if seen.lock_held:
-        return Running(record.started_at, record.pid or 0, reason=seen.frozen)
+        return Running(record.started_at, record.pid or 0, False, seen.frozen, seen.frozen is not None)
     if record.boot_id and seen.boot_id and record.boot_id != seen.boot_id:
         return _lost(record, seen, "the host restarted while it ran", "host")
     if seen.alive:
-        return Running(record.started_at, record.pid or 0, orphaned=True, reason=seen.frozen)
+        return Running(record.started_at, record.pid or 0, True, seen.frozen, seen.frozen is not None)
     return _lost(record, seen, "its runner was killed, and nothing of the job is left; its exit status is unknown")
 
 
