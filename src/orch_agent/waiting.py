@@ -11,7 +11,7 @@ import time
 from functools import cached_property
 from typing import Optional
 
-from . import hold, layout, memory, queue, schedule, trouble
+from . import hold, layout, machine, memory, queue, schedule, trouble
 from .ledger import Ledger, Record
 from .model import STARTS
 
@@ -20,7 +20,7 @@ def held() -> Optional[str]:
     """What keeps the supervisor from letting anybody start."""
     if trouble.disk_is_full(layout.root()):
         return "waits for room on a full disk"
-    return hold.reason()
+    return hold.reason() if machine.is_ours() else machine.held()
 
 
 class Outlook:

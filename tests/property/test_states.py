@@ -104,6 +104,11 @@ specs = st.builds(
     env=st.dictionaries(texts, texts, max_size=3),
     tty=st.booleans(),
     keep_children=st.booleans(),
+    mem=st.none() | st.integers(1),
+    cpus=st.floats(0, 1000),
+    retries=st.integers(0, 1000),
+    after=st.lists(texts, max_size=3).map(tuple),
+    array=st.none() | texts,
 )
 
 
