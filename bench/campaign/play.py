@@ -17,9 +17,9 @@ from .plan import Job, Plan
 from .ways import Answer, Call, Way
 
 LIVE = ("PENDING", "RUNNING")
-HANGS = 100.0
+HANGS = 60.0
 """Seconds after which a submission, a cancellation or a question hangs."""
-STUCK = 60.0
+STUCK = 40.0
 """Seconds without any change after which what has not ended, with all calm, is forgotten."""
 _FINAL = ("usage", "conflict", "bug", "not_found", "refused")
 
@@ -67,8 +67,9 @@ class Campaign:
     # Clients
 
     def _client(self, way: Way, number: int) -> None:
+        """Submit one after the other, until something is wrong: what happened so far tells it best."""
         for job in self.plan.jobs:
-            if job.client == number:
+            if job.client == number and not self.wrong:
                 time.sleep(job.pause)
                 try:
                     self._do(way, job)
@@ -189,6 +190,8 @@ class Campaign:
             with self._progress:
                 self._progress.wait_for(lambda after=fault.after: self._submitted >= after)
             time.sleep(fault.delay)
+            if self.wrong:
+                return
             try:
                 self._faults.happen(fault)
             except Exception as error:
@@ -236,8 +239,9 @@ class Campaign:
 
     def _end_followers(self) -> None:
         """Who was killed has seen a part; all others have seen everything."""
+        until = time.monotonic() + 30
         for what, (key, *_), _, call in self._followed:
-            if not call.end(30):
+            if not call.end(max(1.0, until - time.monotonic())):
                 self._complain(key, f"{what} does not end although the job has")
             if what == "wait":
                 answer = call.answer()
@@ -287,6 +291,11 @@ class Campaign:
                 return []
             time.sleep(0.2)
         return [*(f"{one.role} {one.job} {one.pid}" for one in found), *locks]
+
+
+def _thread(work: Callable[..., None], *words: object) -> threading.Thread:
+    """Nobody waits for it who has been stopped himself."""
+    return threading.Thread(target=work, args=words, daemon=True)
 
 
 def _read(place: Place, path: str) -> bytes | None:

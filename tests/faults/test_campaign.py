@@ -12,7 +12,7 @@ from bench.campaign import rounds
 SEED = int(os.environ.get("ORCH_TEST_SEED", "20260216"))
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("host", "jobs", "faults"), [("local", 70, 30), ("ssh", 50, 20)])
 def test_a_short_campaign(host: str, jobs: int, faults: int) -> None:
     if not sys.platform.startswith("linux"):
