@@ -36,7 +36,8 @@ def _all(before: Sequence[str], word: str) -> Iterable[tuple[str, str]]:
     command = load(before[0]).COMMAND
     awaited = _awaiting(command, before[1:])
     if awaited is not None:
-        return [(host, "") for host in _hosts()] if awaited.name == "--host" else []
+        known = {"--host": _hosts, "--after": _jobs}.get(awaited.name, list)
+        return [(name, "") for name in known()]
     if word.startswith("-"):
         return [(option.name, option.help) for option in command.options]
     return _words(command, before[1:])
