@@ -4,13 +4,19 @@ TEXT = """\
 orch runs commands as detached jobs, on this machine or on others reached by ssh. A job outlives the program that
 started it, and every link to its host.
 
-START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true}; returns at once
+START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true, "tasks": null}; returns at once
          orch run NAME --json -- PROGRAM ARG... the same, quoted for you
          orch run NAME - --json < FILE          COMMAND from standard input, for a long one
          --host HOST (default: default_host)  --env K=V  --no-tty (no terminal; for floods of output)
          --cwd DIR     default: here. On another host it is the home there; DIR and ~/DIR are below that
          --id KEY      repeat with the same key after any failure: still one job; another command: kind conflict
          --replace     cancel a live job of that name first; without it a live name is refused: kind name_in_use
+         --mem 6G --mem-max 8G --cpus N --timeout 3h --retries N --retry-delay 10s --nice N --log-max 10G --stall 30m
+         --after NAME  starts when NAME has completed; CANCELLED, with the reason, when it has not. May be repeated
+         --array 0-9%3 a job for each number (ORCH_ARRAY_TASK), three at once; "tasks" says how many, "job" is the first,
+                       their runs follow one another. NAME is then all of them for wait, cancel, rerun and --after;
+                       logs, show, send and attach take one: NAME.7. With --wait --json: {"jobs": [JOB...]}
+         A job that does not fit into the host's memory yet is PENDING; its reason says what it waits for.
 LOOK     orch status [NAME...] [--all] --json   -> {"jobs": [JOB...], "hosts": [HOST...]}
          orch show NAME --json                  -> {"job": JOB, "why": text, "next": command, "autopsy": {...}, ...}
          of a failure: why in words; next, the command to type; autopsy: {"ended_by", "how", "first_error",
@@ -30,10 +36,12 @@ HOSTS    orch hosts --json                      -> {"hosts": [{"name", "state", 
          orch doctor [HOST] --json              -> {"hosts": [{"name", "checks": [{"name", "state", "says", "mend"}]}]}
          Jobs are found on whatever host they are; --host where two hosts have the name.
 
-NAME is [A-Za-z0-9][A-Za-z0-9_-]{0,63}: the newest run of it. NAME.3 is the third run.
-JOB keys: id name run host state reason command cwd submitted_at started_at ended_at exit_code signal attempt
-  mem_request_bytes mem_bytes mem_peak_bytes cpu_seconds log_path code after frozen waiting_for_input prompt
-  stalled_seconds cost_usd
+NAME is [A-Za-z0-9][A-Za-z0-9_-]{0,63}: the newest run of it. NAME.3 is the third run, NAME.3-7 are five.
+JOB keys: id name run host state reason command cwd submitted_at started_at ended_at exit_code signal attempt retries
+  due_at timeout_seconds nice cpus mem_request_bytes mem_request_learned mem_max_bytes mem_bytes mem_peak_bytes
+  cpu_seconds log_path code after array_id array_task frozen waiting_for_input prompt stalled_seconds cost_usd
+  mem_request_learned: nobody asked for mem_request_bytes, earlier runs of the name have taught them.
+  due_at: the next attempt does not start before. after: the runs that have to complete first.
   Times are RFC 3339 in UTC; what is unknown is null; waiting_for_input true: answer prompt with orch send.
   stalled_seconds: for so long, half an hour or --stall, it has done nothing; reason says so.
 States: PENDING RUNNING, then one of COMPLETED FAILED CANCELLED TIMEOUT OUT_OF_MEMORY NODE_FAIL PREEMPTED.
