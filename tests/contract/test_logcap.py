@@ -132,6 +132,14 @@ def test_every_way_to_read_it(orch: Orch, agent: Agent) -> None:
     assert path.read_bytes()[start:end].strip(b"\0").startswith(b"[orch:")
 
 
+def test_a_log_that_grows_while_it_is_shown(agent: Agent) -> None:
+    agent.submit("flood", "exec yes 0123456789", tty=False, log_max=LIMIT)
+    agent.running("flood")
+    tails = [agent.show("flood")["log_tail"] for _ in range(20)]
+    assert all(set(tail.split()[1:-1]) <= {"0123456789"} for tail in tails), "and no zeros of a hole"
+    assert any(tails)
+
+
 def test_the_view_shows_the_tail(agent: Agent) -> None:
     (agent.home / "writer.py").write_text(WRITER)
     job = agent.submit("flood", "python3 -S writer.py 100000; read x; exit 5", log_max=1 << 16)

@@ -106,8 +106,10 @@ def _tail(record: Record) -> tuple[str, int]:
     except OSError:
         return "", 0
     try:
-        size = os.fstat(fd).st_size
-        start = max(logread.tail_offset(fd, _TAIL_LINES, logcap.gap(record.id)), size - _TAIL_BYTES)
-        return os.pread(fd, size - start, start).decode("utf-8", "replace"), size
+        source = logread.Source(fd, record.id)
+        place = logread.tail_offset(fd, _TAIL_LINES, source.gap)
+        size = source.size  # after that: a log may grow fast
+        start = max(place, size - _TAIL_BYTES)
+        return source.at(start, size - start).decode("utf-8", "replace"), size
     finally:
         os.close(fd)
