@@ -102,22 +102,26 @@ class Start(NamedTuple):
     cgroup: Optional[str]
 
 
-def open_ledger() -> Ledger:
-    """Open this host's ledger, made or brought up to date where needed; refuses in words what stands in the way."""
+def open_ledger(patience: float = 30.0) -> Ledger:
+    """Open this host's ledger, made or brought up to date where needed; refuses in words what stands in the way.
+
+    ``patience``: the seconds for which every statement waits for other writers.
+    """
     try:
         os.makedirs(layout.root(), mode=0o700, exist_ok=True)
-        return Ledger(layout.ledger())
+        return Ledger(layout.ledger(), patience)
     except (OSError, sqlite3.Error) as error:
         raise trouble.explain(error) from error
 
 
-def _connect(path: str) -> sqlite3.Connection:
+def _connect(path: str, patience: float) -> tuple[sqlite3.Connection, bool]:
+    """A connection, and whether it keeps all others out."""
     try:
-        return _opened(path)
+        return _opened(path, patience), False
     except sqlite3.OperationalError as error:
         # A full disk has no room for the index that connections share; a connection alone keeps its own in memory.
         try:
-            return _opened(path, "PRAGMA locking_mode = EXCLUSIVE")
+            return _opened(path, patience, "PRAGMA locking_mode = EXCLUSIVE"), True
         except sqlite3.Error:
             raise error from None
 
@@ -130,8 +134,8 @@ def _identity(path: str) -> Optional[tuple[int, int]]:
     return found.st_dev, found.st_ino
 
 
-def _opened(path: str, *first: str) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=30, isolation_level=None)
+def _opened(path: str, patience: float, *first: str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=patience, isolation_level=None)
     try:
         for statement in (*first, "PRAGMA synchronous = FULL", "PRAGMA user_version"):
             database.execute(statement)
@@ -144,15 +148,19 @@ def _opened(path: str, *first: str) -> sqlite3.Connection:
 class Ledger:
     """An open ledger. Use as a context manager."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience: float = 30.0) -> None:
         self.path = path
+        self._patience = patience
+        self._connection: Optional[sqlite3.Connection] = None
+        self._is_alone = False
         self._open()
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._db.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _open(self) -> None:
         self._connect()
@@ -169,11 +177,24 @@ class Ledger:
     def _connect(self) -> None:
         while True:
             before = _identity(self.path)
-            self._db = _connect(self.path)
+            self._connection, self._is_alone = _connect(self.path, self._patience)
             self._file = _identity(self.path)
             if before in (None, self._file):
                 return
             self._db.close()  # it was put aside just now
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None
+        return self._connection
+
+    def give_way(self) -> None:
+        """Let others in, should this connection keep them out: before waiting for anything. It opens by itself again."""
+        if self._is_alone and self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def is_current(self) -> bool:
         """Whether the file that was opened is still the ledger."""

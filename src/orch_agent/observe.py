@@ -129,6 +129,7 @@ class Watch:
         self._ledger.refresh()
         self.record = self._ledger.get(self.record.id) or self.record
         self._ended = isinstance(look(self._ledger, self.record), Ended)
+        self._ledger.give_way()
 
 
 class Watches:
@@ -145,6 +146,7 @@ class Watches:
         """The ids of those that have not ended; every one that has begun is looked at, for a look also mends."""
         if self._queued:
             healed(self._ask)
+            self._ledger.give_way()
         self._begun = {job_id: watch for job_id, watch in self._begun.items() if not watch.has_ended()}
         return [*self._begun, *self._queued]
 

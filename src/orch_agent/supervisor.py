@@ -45,6 +45,8 @@ _QUIET = 5.0
 """Seconds between two looks when nothing happens."""
 _BUSY = 0.005
 """Seconds that must pass between two looks."""
+_LEDGER = 3.0
+"""Seconds for which the ledger is waited for: meanwhile nobody guards the memory."""
 _LOST = 3.0
 """Seconds after which an admitted job without a runner is taken to have lost it, where that was another's child."""
 _ON_THE_WAY = 0.2
@@ -123,7 +125,7 @@ class Supervisor:
             # What was let go of, was on account of a ledger that had been put aside.
             self.lock = locks.try_hold(layout.supervisor_lock())
             return
-        with open_ledger() as ledger, ledger.transaction():
+        with open_ledger(_LEDGER) as ledger, ledger.transaction():
             if not (self.janitor.is_at_work or ledger.is_busy()):
                 os.close(self.lock)
                 self.lock = None
@@ -172,11 +174,11 @@ class Supervisor:
             self.ear.close()
             self.ear = _listen()
         self._give_way(succession.next_of_kin())
-        with open_ledger() as ledger:
+        with open_ledger(_LEDGER) as ledger:
             queue.enlist(ledger, _LOST)
 
     def _start_some(self) -> None:
-        with open_ledger() as ledger:
+        with open_ledger(_LEDGER) as ledger:
             starts = self._look(ledger)
         for record in starts:
             self._start(record)
@@ -276,5 +278,5 @@ def _listen() -> socket.socket:
 
 
 def _find_missing() -> None:
-    with open_ledger() as ledger:
+    with open_ledger(_LEDGER) as ledger:
         restore.missing(ledger)

@@ -261,6 +261,20 @@ def test_a_log_that_somebody_removed_or_made_a_directory(agent: Agent) -> None:
     assert all(job["name"] != "blocked" for job in agent.call("status", all=True)["jobs"])
 
 
+def test_who_waits_on_a_full_disk_lets_others_in_again(agent: Agent, small: Path) -> None:
+    """Without room for the index that connections share, one has the ledger alone: only while it looks."""
+    agent.submit("long", "exec sleep 300", tty=False)
+    agent.running("long")
+    os.kill(int((small / "live" / "supervisor.lock").read_text().split()[0]), signal.SIGKILL)
+    eventually(lambda: not (small / "ledger.db-shm").exists(), "nobody has the ledger open")
+    filler = fill(small)
+    with agent.popen("wait", {"jobs": ["long"], "timeout": 600}) as waiting:
+        time.sleep(1.5)  # it looks once a second
+        filler.unlink()
+        assert agent.finished("other", "true")["state"] == "COMPLETED"
+        waiting.terminate()
+
+
 # A damaged ledger
 
 DAMAGE = {

@@ -21,7 +21,7 @@ from .common import Answer, Request, find_all, label, text, view
 
 def run(request: Request) -> Answer:
     """Accept, see to it that somebody starts it, and say what became of it."""
-    job_id = check_name(text(request, "id"), "submission key")
+    job_id = _check_id(text(request, "id"))
     spec = _at_home(check_spec(wire.spec_from(request.get("spec") or {})))
     # Never closed but by our end: who closes it last brings it to the disk anew, and that may as well be another.
     ledger = open_ledger()
@@ -115,6 +115,13 @@ def _need(ledger: Ledger, owner: str, spec: JobSpec) -> Optional[str]:
     for needed in (one for group in groups for one in group):
         ledger.write("INSERT OR IGNORE INTO needs VALUES (?, ?)", [owner, needed.id])
     return " ".join(map(label, groups)) or None
+
+
+def _check_id(job_id: str) -> str:
+    """Refuse an id that is no name, or the name of what lies beside jobs: the supervisor's lock, the keepers' group."""
+    if check_name(job_id, "submission key").lower() in ("supervisor", "keepers"):
+        raise Refusal("usage", "the submission key %s is taken by orch itself" % job_id, "choose another --id")
+    return job_id
 
 
 def _check_room(spec: JobSpec) -> None:
