@@ -15,7 +15,7 @@ from typing import Any
 from orch_agent import wire
 from orch_agent.model import END_STATES, LIVE_STATES, JobRef, Refusal, is_name
 
-from .errors import OrchError
+from .errors import OrchError, notices
 
 KINDS = frozenset({"usage", "not_found", "refused", "name_in_use", "conflict", "host", "not_authorised"})
 """The kinds of error that a host may speak of; a bug is ours or, from there, the host's failure."""
@@ -45,6 +45,7 @@ def checked(host: str, fields: Mapping[str, Any]) -> _Answer:
     for key, is_right in _FIELDS.items():
         if key in answer and not is_right(answer[key]):
             raise nonsense(host, f"{key} is no {key} that there can be")
+    notices.extend(f"{host}: {text}" for text in answer.pop("notices", []))
     if "job" in answer:
         answer["job"] = job(answer["job"], host)
     if "jobs" in answer:
@@ -181,6 +182,7 @@ _FIELDS: Mapping[str, _Check] = {
     "usage_curve": _is_curve,
     "next": _is_command,
     **dict.fromkeys(("log_tail", "note"), _is_text),
+    "notices": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "spec": _is_spec,
     "job": lambda value: isinstance(value, dict),
     "jobs": lambda value: isinstance(value, list),

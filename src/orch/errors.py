@@ -86,3 +86,7 @@ def while_waiting() -> Iterator[None]:
     except Exception as error:
         wrong = isinstance(error, Refusal) and exit_status(error) == USAGE
         raise explained(error, USAGE if wrong else LOST) from error
+
+
+notices: list[str] = []
+"""What hosts tell though nobody asked: said once the answer is out."""

@@ -11,6 +11,8 @@ from typing import Optional
 
 from . import files, layout
 
+HELD = "waits to be let go: this disk was copied from another machine (orch doctor --fix)"
+"""Why jobs are pending then."""
 _SIGNS = {"machine": "/etc/machine-id", "instance": "/var/lib/cloud/data/instance-id"}
 
 
@@ -35,11 +37,6 @@ def is_ours() -> bool:
 def mend() -> str:
     """The command, for a shell on this host, by which its jobs are let go."""
     return "rm %s" % shlex.quote(layout.machine_file())
-
-
-def held() -> str:
-    """Why jobs are pending."""
-    return "waits to be let go: this disk was copied from another machine (orch doctor --fix)"
 
 
 def _kept() -> Optional[dict[str, str]]:

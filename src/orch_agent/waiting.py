@@ -20,7 +20,7 @@ def held() -> Optional[str]:
     """What keeps the supervisor from letting anybody start."""
     if trouble.disk_is_full(layout.root()):
         return "waits for room on a full disk"
-    return hold.reason() if machine.is_ours() else machine.held()
+    return hold.reason() if machine.is_ours() else machine.HELD
 
 
 class Outlook:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from orch_agent import procs, startup
+from orch_agent import locks, procs, startup
 from tests.faults.mounts import read_only, tmpfs
 from tests.support.agent import PYTHON, Agent, eventually
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="how bash was built, and what /proc tells")
 
-FACTS = ["agents", "ledger", "login", "memory", "now", "places", "python", "shell", "tmux", "v"]
+FACTS = [
+    *("agents", "ledger", "login", "machine", "memory", "now", "places", "python", "restart", "shell", "tmux", "v")
+]
 
 
 def test_every_fact_is_there(agent: Agent) -> None:
@@ -59,6 +61,8 @@ def test_agents_are_counted_with_the_processes_that_use_them(agent: Agent) -> No
 
 def test_a_damaged_ledger_is_told_with_what_to_do(agent: Agent) -> None:
     agent.finished("one", "true")
+    lock = str(agent.root / "live" / "supervisor.lock")
+    eventually(lambda: not locks.is_held(lock), "nobody is left who would mend it")
     ledger = agent.root / "ledger.db"
     (agent.root / "ledger.db-wal").unlink(missing_ok=True)
     size = ledger.stat().st_size
@@ -69,6 +73,15 @@ def test_a_damaged_ledger_is_told_with_what_to_do(agent: Agent) -> None:
     assert "is damaged" in told["trouble"]["says"] and told["trouble"]["mend"].startswith(f"mv {ledger} ")
     subprocess.run(told["trouble"]["mend"], shell=True, check=True)
     assert agent.call("examine")["ledger"]["trouble"] is None
+
+
+def test_what_was_damaged_is_kept_and_told(agent: Agent) -> None:
+    agent.finished("one", "true")
+    (agent.root / "ledger.db").write_bytes(b"garbled" * 4096)
+    assert agent.finished("one", "true")["run"] == 2
+    told = agent.call("examine")["ledger"]
+    assert told["trouble"] is None and len(told["broken"]) == 1
+    assert Path(told["broken"][0]).read_bytes() == b"garbled" * 4096
 
 
 def test_what_cannot_be_written_is_told(agent: Agent) -> None:

@@ -32,7 +32,8 @@ Machines = Callable[..., Machine]
 Laptops = Callable[..., Laptop]
 
 WAY = ["connection", "host key", "keys", "sessions"]
-HOST = ["agent", "python", "tmux", "shell", "logout", "directory", "disk", "ledger", "memory", "clock"]
+HOST = ["agent", "python", "tmux", "shell", "logout", "directory", "disk", "ledger"]
+HOST += ["machine", "restart", "memory", "clock"]
 
 
 def told(orch: Orch, *words: str, host: str = "box") -> dict[str, dict[str, Any]]:

@@ -35,6 +35,8 @@ def facts(**more: Any) -> dict[str, Any]:
         "login": login(),
         "places": [place("/home/me/.orch"), place("/home/me/logs")],
         "ledger": {"path": "/home/me/.orch/ledger.db", "bytes": 8192, "checked": True, "trouble": None},
+        "machine": {"ours": True, "mend": "rm machine"},
+        "restart": restart(),
         "memory": {"mem_total_bytes": 16 * GB, "mem_available_bytes": 8 * GB, "cpus": 4},
         "now": 1000.0,
         **more,
@@ -44,6 +46,11 @@ def facts(**more: Any) -> dict[str, Any]:
 def login(**more: Any) -> dict[str, Any]:
     known = {"systemd": True, "lingers": True, "user_bus": True, "is_root": False, "kills_user_processes": False}
     return {"user": "me", **known, **more}
+
+
+def restart(**more: Any) -> dict[str, Any]:
+    known = {"systemd": True, "prepared": True, "lingers": True, "cron": True, "scheduled": False, "user": "me"}
+    return {"command": "python agent wake", **known, **more}
 
 
 def judged(name: str, **more: Any) -> Check:
@@ -58,7 +65,7 @@ def changed(name: str, **more: Any) -> dict[str, Any]:
 
 def test_a_host_that_has_everything_needs_nothing() -> None:
     found = checks.judge(facts(), 999.0, 1001.0)
-    assert [check.state for check in found] == ["ok"] * 10
+    assert [check.state for check in found] == ["ok"] * 12
     assert not any(check.mend for check in found)
 
 
@@ -66,7 +73,7 @@ def test_a_host_that_has_everything_needs_nothing() -> None:
 @pytest.mark.parametrize("fact", facts())
 def test_nonsense_about_one_thing_hides_no_other(fact: str, said: object) -> None:
     found = checks.judge(facts(**{fact: said}), 999.0, 1001.0)
-    assert len(found) == 10 and sum(check.state == "ok" for check in found) >= 8
+    assert len(found) == 12 and sum(check.state == "ok" for check in found) >= 10
     assert all(isinstance(check.says, str) and isinstance(check.mend, str) for check in found)
 
 
@@ -93,6 +100,13 @@ def test_what_a_host_cannot_tell_is_skipped(fact: str) -> None:
         ("shell", changed("shell", shell="/bin/sh", seconds=1.0), "warning", "sh takes", "/bin/sh -xc :"),
         ("ledger", changed("ledger", bytes=0), "ok", "no job yet", ""),
         ("ledger", changed("ledger", checked=False), "ok", "too large", ""),
+        ("ledger", changed("ledger", broken=["/o/l.db.broken-1"]), "warning", "still kept", "rm -f /o/l.db.broken-1 "),
+        ("machine", changed("machine", ours=False), "warning", "copied from another machine", "rm machine"),
+        ("restart", changed("restart", scheduled=True), "ok", "cron", ""),
+        ("restart", changed("restart", prepared=False), "ok", "once the first job has run", ""),
+        ("restart", changed("restart", lingers=False), "warning", "linger is off", "sudo loginctl enable-linger me"),
+        ("restart", changed("restart", systemd=False), "warning", "with the next command", "crontab -l"),
+        ("restart", changed("restart", systemd=False, cron=False), "ok", "neither systemd", ""),
         ("ledger", changed("ledger", trouble={"says": "damaged", "mend": "mv a b"}), "failed", "damaged", "mv a b"),
         ("memory", changed("memory", mem_available_bytes=GB // 2), "warning", "512.0MB of 16.0GB", "ps -eo"),
         ("memory", changed("memory", mem_available_bytes=None), "skipped", "", ""),

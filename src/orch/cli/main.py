@@ -14,7 +14,17 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn, Protocol, cast
 
 from orch import __version__
-from orch.errors import INTERRUPTED, REFUSED, OrchError, exit_status, explained, is_want_of_room, nearest, usage
+from orch.errors import (
+    INTERRUPTED,
+    REFUSED,
+    OrchError,
+    exit_status,
+    explained,
+    is_want_of_room,
+    nearest,
+    notices,
+    usage,
+)
 from orch_agent.model import Refusal
 
 from .args import Arguments, Command, help_text, parse
@@ -174,7 +184,10 @@ def _main(work: Callable[[Sequence[str]], int]) -> NoReturn:
         if getattr(sys, name) is None:  # closed by whoever called
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
         getattr(sys, name).reconfigure(errors="backslashreplace")  # any text on any terminal, and no crash
-    _leave(guarded(work, sys.argv[1:]))
+    status = guarded(work, sys.argv[1:])
+    for text in dict.fromkeys(notices):
+        note(_safe(f"orch: {text}"))
+    _leave(status)
 
 
 def _leave(status: int) -> NoReturn:

@@ -184,7 +184,37 @@ def ledger(fact: Fact) -> Check:
     if not fact["bytes"]:
         return Check("ledger", "ok", "no job yet")
     sound = "sound" if fact["checked"] else "too large to be checked now"
-    return Check("ledger", "ok", f"{fact['path']}, {size(fact['bytes'])}, {sound}")
+    says = f"{fact['path']}, {size(fact['bytes'])}, {sound}"
+    if fact.get("broken"):
+        says += f"; made anew after damage, and what was damaged is still kept ({len(fact['broken'])})"
+        files = [path + end for path in fact["broken"] if not path.endswith("-wal") for end in ("", "-wal")]
+        return Check("ledger", "warning", says, f"rm -f {shlex.join(files)}")
+    return Check("ledger", "ok", says)
+
+
+def machine(fact: Fact) -> Check:
+    """Whether the ledger is this machine's, or came with a copied disk."""
+    if fact["ours"]:
+        return Check("machine", "ok", "the jobs here are this machine's own")
+    says = "this disk was copied from another machine, which may run the same jobs: those that are pending wait"
+    return Check("machine", "warning", says, fact["mend"], safe=True)
+
+
+def restart(fact: Fact) -> Check:
+    """Whether jobs that wait go on by themselves when the host has restarted."""
+    if fact["scheduled"]:
+        return Check("restart", "ok", "jobs that wait go on after a restart (cron)")
+    if fact["systemd"] and fact["lingers"]:
+        soon = "" if fact["prepared"] else ", once the first job has run"
+        return Check("restart", "ok", f"jobs that wait go on after a restart (systemd{soon})")
+    says = "after a restart, jobs that wait go on with the next command, or when you log in: linger is off"
+    if fact["systemd"]:
+        return Check("restart", "warning", says, f"sudo loginctl enable-linger {fact['user']}", safe=True)
+    says = "after a restart, jobs that wait go on with the next command"
+    if fact["cron"]:
+        line = shlex.quote(f"@reboot {fact['command']}")
+        return Check("restart", "warning", says, f"(crontab -l 2>/dev/null; echo {line}) | crontab -")
+    return Check("restart", "ok", f"{says}: there is neither systemd for you nor cron")
 
 
 def clock(now: float, asked: float, told: float) -> Check:
@@ -216,5 +246,7 @@ _JUDGES: Sequence[tuple[str, str, Callable[[Fact], Check]]] = (
     ("directory", "places", directory),
     ("disk", "places", disk),
     ("ledger", "ledger", ledger),
+    ("machine", "machine", machine),
+    ("restart", "restart", restart),
     ("memory", "memory", memory),
 )

@@ -5,8 +5,10 @@ Each fact is looked up by itself and is None where it cannot be had; none takes 
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
+import pwd
 import shutil
 import sqlite3
 import sys
@@ -14,7 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
-from .. import host, layout, logind, procs, startup, trouble
+from .. import host, layout, logind, machine, procs, startup, trouble, wake
 from ..launch import detach, tmux
 from .common import Answer, Request
 
@@ -59,8 +61,6 @@ def _said(*words: str) -> str:
 
 
 def _login() -> Fact:
-    import pwd
-
     login = detach.login()
     kills = logind.kills_user_processes() if login.systemd else None
     return {**login._asdict(), "user": pwd.getpwuid(os.getuid()).pw_name, "kills_user_processes": kills}
@@ -125,10 +125,29 @@ def _agent(path: str, processes: int) -> Mapping[str, Any]:
 def _ledger() -> Fact:
     path = layout.ledger()
     if not os.path.exists(path):
-        return {"path": path, "bytes": 0, "checked": True, "trouble": None}
+        return {"path": path, "bytes": 0, "checked": True, "trouble": None, "broken": []}
     checked: list[bool] = []
     found = _trouble_with(lambda: checked.append(_check(path)))
-    return {"path": path, "bytes": os.path.getsize(path), "checked": checked == [True], "trouble": found}
+    size, broken = os.path.getsize(path), sorted(glob.glob(glob.escape(path) + ".broken-*"))
+    return {"path": path, "bytes": size, "checked": checked == [True], "trouble": found, "broken": broken}
+
+
+def _machine() -> Fact:
+    return {"ours": machine.is_ours(), "mend": machine.mend()}
+
+
+def _restart() -> Fact:
+    """Who will call ``wake`` when the host comes up again."""
+    login = detach.login()
+    return {
+        "systemd": login.systemd and login.user_bus,
+        "prepared": wake.is_prepared(),
+        "lingers": login.lingers,
+        "user": pwd.getpwuid(os.getuid()).pw_name,
+        "cron": shutil.which("crontab") is not None,
+        "scheduled": "wake" in _said("crontab", "-l") if shutil.which("crontab") else False,
+        "command": wake.command(),
+    }
 
 
 def _check(path: str) -> bool:
@@ -158,4 +177,6 @@ _LOOKS: Mapping[str, Callable[[], Any]] = {
     "shell": _shell,
     "agents": _agents,
     "ledger": _ledger,
+    "machine": _machine,
+    "restart": _restart,
 }
