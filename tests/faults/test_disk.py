@@ -23,8 +23,6 @@ from orch_agent.model import END_STATES, Ended, JobSpec, Result
 from tests.faults import mounts
 from tests.support.agent import Agent, Refused, eventually
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-
 
 @pytest.fixture
 def small(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -358,54 +356,6 @@ def test_a_damaged_cancel_file_ends_no_runner(agent: Agent, text: str) -> None:
     agent.call("cancel", jobs=["x"], grace=0)
     end = agent.show("x")["job"]
     assert (end["state"], end["reason"]) == ("CANCELLED", "cancelled"), runner
-
-
-# Ledgers of the past
-
-
-def restore(agent: Agent, text: str) -> None:
-    with sqlite3.connect(agent.root / "ledger.db") as db:
-        db.executescript(text.replace("@BOOT@", Path("/proc/sys/kernel/random/boot_id").read_text().strip()))
-    db.close()
-
-
-@pytest.mark.parametrize("version", [1])
-def test_a_ledger_of_every_released_version_loads(agent: Agent, version: int) -> None:
-    restore(agent, (FIXTURES / f"ledger-v{version}.sql").read_text())
-    listed = agent.call("status", all=True)["jobs"]
-    ended = {job["name"]: job for job in listed if job["name"].startswith("was-")}
-    assert {job["state"] for job in ended.values()} == END_STATES
-    for job in listed:
-        assert agent.show(f"{job['name']}.{job['run']}")["spec"]["command"] == job["command"]
-    assert (ended["was-failed"]["exit_code"], ended["was-killed"]["signal"]) == (3, 9)
-    assert ended["was-completed"]["mem_peak_bytes"] == 123456789
-    assert ended["was-completed"]["cpu_seconds"] == 12.5
-    assert ended["was-completed"]["started_at"] == "2026-02-16T05:30:00.250Z"
-    # What ran then is gone, and nobody knows how it ended; what was pending is started now.
-    assert agent.show("ran-here")["job"]["state"] == "NODE_FAIL"
-    assert "restarted" in agent.show("ran-elsewhere")["job"]["reason"]
-    assert agent.show("told-to-end")["job"]["state"] == "NODE_FAIL"
-    assert agent.wait("to-start")["state"] == "COMPLETED"
-    assert agent.finished("was-failed", "true")["run"] == 3
-    assert (
-        agent.call("submit", id="v1-completed", spec={"name": "was-completed", "command": "true"})["created"] is False
-    )
-    with sqlite3.connect(agent.root / "ledger.db") as db:
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    db.close()
-
-
-def test_a_ledger_of_a_later_version_is_read(agent: Agent) -> None:
-    """Migrations only add: columns, tables, states, keys we do not know change nothing for us."""
-    agent.finished("x", "exit 3")
-    with sqlite3.connect(agent.root / "ledger.db") as db:
-        db.execute("ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 5")
-        db.execute("CREATE TABLE arrays (id TEXT)")
-        db.execute("PRAGMA user_version = 99")
-        db.execute("UPDATE jobs SET spec = json_set(spec, '$.gpus', 4), result = json_set(result, '$.watts', 7)")
-    db.close()
-    assert agent.show("x")["job"]["exit_code"] == 3
-    assert agent.finished("x", "true")["run"] == 2
 
 
 # A clock that lies

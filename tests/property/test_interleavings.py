@@ -93,9 +93,18 @@ class Interleavings(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9), companion=st.sampled_from(["runner", "adopt"]))
     def kill_its_keeper(self, which: int, companion: str) -> None:
         job = self._pick(which)
-        pid = self.agent._find(f"{self.agent.directory}\0{companion}\0{job.key}\0")
+        adopter = f"{self.agent.directory}\0adopt\0{job.key}\0"
+        pid = self.agent._holder(job.key) if companion == "runner" else self.agent._find(adopter)
         if pid is not None:
             job.runner_killed = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    @precondition(lambda self: self.jobs)
+    @rule()
+    def kill_the_supervisor(self) -> None:
+        pid = self.agent._supervisor()
+        if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
