@@ -114,15 +114,16 @@ class Cap:
         except OSError as error:
             if error.errno not in _NO_HOLES:
                 raise
-            self._shut(size)
+            self._shut()
         else:
             os.pwrite(self._fd, note(self.gap.size, self._limit).encode() + b"\n", start)
 
-    def _shut(self, size: int) -> None:
+    def _shut(self) -> None:
         text = "\r\n[orch: the log ends here: --log-max %s]\r\n" % _size(self._limit, "%g%s")
-        self._note_down(Gap(size + len(text), size + len(text)))
-        self._cut_off(size)
-        os.pwrite(self._fd, text.encode(), size)
+        end = self._limit + len(text)
+        self._note_down(Gap(end, end))
+        self._cut_off(self._limit)
+        os.pwrite(self._fd, text.encode(), self._limit)
 
     def _cut_off(self, end: int) -> None:
         size = os.fstat(self._fd).st_size
