@@ -94,6 +94,11 @@ def label(job: JobView) -> str:
     return f"{job['name']}.{job['run']}"
 
 
+def called(job: JobView) -> str:
+    """``train``, or ``train.3`` where the name means the other tasks of an array as well."""
+    return label(job) if job["array_id"] is not None else str(job["name"])
+
+
 def span(jobs: Sequence[JobView]) -> str:
     """``train.3``, or ``train.4-13`` for runs that follow one another."""
     first, last = jobs[0]["run"], jobs[-1]["run"]
@@ -101,7 +106,7 @@ def span(jobs: Sequence[JobView]) -> str:
 
 
 def gathered(jobs: Iterable[JobView], key: Callable[[JobView], object]) -> Iterator[list[JobView]]:
-    """The jobs in groups, in order: tasks of an array that stand together with the same ``key``, if that is not None."""
+    """The jobs in groups, in order: tasks of an array that stand together with the same ``key``, unless it is None."""
     group: list[JobView] = []
     for job in jobs:
         if group and not _goes_with(job, group[-1], key):

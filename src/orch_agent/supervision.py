@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 
 from . import layout, locks, succession
@@ -31,6 +30,8 @@ def ensure() -> None:
 
 def poke(message: bytes = b"!") -> None:
     """Have the supervisor look now, where there is one; it looks by itself before long."""
+    import socket  # who only looks needs none
+
     knock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     here = os.open(".", os.O_RDONLY)
     try:

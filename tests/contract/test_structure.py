@@ -157,8 +157,8 @@ def test_a_long_history_is_not_read(agent: Agent) -> None:
     with Ledger(str(agent.root / "ledger.db")) as ledger, ledger.transaction():
         for number in range(5000):
             spec = JobSpec(f"old{number % 50}", "python3 train.py --epochs 100")
-            ledger.insert(f"old-{number}", number // 50 + 1, spec, week_ago)
-            ledger.settle(f"old-{number}", Ended(week_ago + number, Result(COMPLETED, 0)))
+            record = ledger.insert(f"old-{number}", number // 50 + 1, spec, week_ago)
+            ledger.settle(record, Ended(week_ago + number, Result(COMPLETED, 0)))
     long = verb(agent, "status")
     assert (agent.root / "ledger.db").stat().st_size > 1 << 20
     assert [job["name"] for job in json.loads(long.out)["jobs"]] == ["now"]

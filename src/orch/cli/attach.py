@@ -6,7 +6,7 @@ import sys
 import termios
 
 from orch.errors import LOST, OrchError
-from orch.model import is_live, label
+from orch.model import called, is_live, label
 from orch.ops import hosts
 from orch.ops.attach import Viewing, again, attach
 from orch.ops.wait import wait_on
@@ -68,7 +68,7 @@ def _look(viewing: Viewing) -> int:
     try:
         status = child.run(viewing.argv, viewing.env, silently=viewing.switches)
     except OSError as error:
-        hint = f"orch logs -f {viewing.job['name']}"
+        hint = f"orch logs -f {called(viewing.job)}"
         raise OrchError("host", f"cannot start {viewing.argv[0]}: {error.strerror}", hint) from None
     if status == LOST and not viewing.remote.transport.here:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, keys)
@@ -81,4 +81,4 @@ def _standing(viewing: Viewing) -> str:
         job = wait_on(viewing.remote, [label(viewing.job)], _SETTLING)["jobs"][0]
     except OrchError as error:
         return f"orch: {error.message}\n  orch status"
-    return f"{label(job)} runs on; orch attach {job['name']}" if is_live(job) else outcome([job], "logs")
+    return f"{label(job)} runs on; orch attach {called(job)}" if is_live(job) else outcome([job], "logs")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from orch.errors import INTERRUPTED, while_waiting
-from orch.model import gathered, job_status, jobs_status, label, span
+from orch.model import called, gathered, job_status, jobs_status, label, span
 from orch.ops.logs import Log, Newlines
 from orch.ops.submit import Submitted
 from orch.ops.wait import wait_on
@@ -35,7 +35,7 @@ def wait(remote: Remote, submitted: Submitted, as_json: bool) -> int:
         try:
             ended = wait_on(remote, [submitted.ref], tell=note_of_link, surely=True)["jobs"]
         except KeyboardInterrupt:
-            return left(submitted.job)
+            return left(submitted.job) if submitted.tasks is None else left_all(submitted)
         if as_json:
             document({"job": ended[0]} if submitted.tasks is None else {"jobs": ended})
         else:
@@ -56,14 +56,21 @@ def outcome(jobs: Sequence[JobView], command: str) -> str:
         status = f", signal {job['signal']}"
     else:
         status = "" if job["exit_code"] is None else f", exit status {job['exit_code']}"
-    ref = job["name"] if job["array_id"] is None else label(job)
-    hint = "" if job["state"] == COMPLETED else f"; orch {command} {ref}"
+    hint = "" if job["state"] == COMPLETED else f"; orch {command} {called(job)}"
     return f"{span(jobs)} {job['state']}{status}{hint}"
 
 
 def left(job: JobView, command: str = "logs -f") -> int:
     """Say that only the looking has ended, and the command that goes on with it."""
-    note(f"\n{label(job)} runs on; come back: orch {command} {job['name']}; end it: orch cancel {job['name']}")
+    ref = called(job)
+    note(f"\n{label(job)} runs on; come back: orch {command} {ref}; end it: orch cancel {ref}")
+    return INTERRUPTED
+
+
+def left_all(submitted: Submitted) -> int:
+    """The same of an array."""
+    name = submitted.job["name"]
+    note(f"\n{submitted.ref} run on; come back: orch wait {name}; end them: orch cancel {name}")
     return INTERRUPTED
 
 

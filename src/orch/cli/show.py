@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orch.model import is_live, label
+from orch.model import called, is_live, label
 from orch.ops import hosts
 from orch.ops.jobs import show
 from orch.remote import Answer
@@ -63,7 +63,7 @@ def _attempt(one: Answer) -> str:
 
 
 def _facts(shown: Answer, job: JobView) -> Iterator[tuple[str, str]]:
-    yield "waits for input", f"orch send {job['name']} TEXT" if is_live(job) and job["waiting_for_input"] else ""
+    yield "waits for input", f"orch send {called(job)} TEXT" if is_live(job) and job["waiting_for_input"] else ""
     yield "prompt", job["prompt"] or ""
     yield "reason", "" if shown["autopsy"] else job["reason"] or ""
     yield "command", job["command"]

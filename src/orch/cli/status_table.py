@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from orch.model import HostStatus, gathered, is_live, label, span
+from orch.model import HostStatus, called, gathered, is_live, label, span
 from orch_agent.model import COMPLETED, PENDING, JobView, rfc3339
 
 from .output import DIM, age, clean, local_time, size, state_colour, table
@@ -146,9 +146,9 @@ def waiting(told: Sequence[HostStatus]) -> Iterator[str]:
     for job in (job for host in told if not host.error for job in host.jobs if is_live(job)):
         if job.get("waiting_for_input"):
             asks = f" ({job['prompt']})" if job.get("prompt") else ""
-            yield clean(f"{label(job)} waits for input{asks}: orch send {job['name']} TEXT")
+            yield clean(f"{label(job)} waits for input{asks}: orch send {called(job)} TEXT")
         elif job.get("stalled_seconds") is not None:
-            yield clean(f"{label(job)} {job['reason']}: orch attach {job['name']}")
+            yield clean(f"{label(job)} {job['reason']}: orch attach {called(job)}")
 
 
 def as_json(told: Sequence[HostStatus]) -> dict[str, Any]:
