@@ -338,17 +338,18 @@ class Ledger:
             == 1
         )
 
-    def settle(self, record: Record, ended: Ended) -> bool:
+    def settle(self, record: Record, ended: Ended, learning: bool = True) -> bool:
         """Write down the end of this attempt, after which another may follow; whether this call did.
 
-        ``record`` is the row that was looked at: where it has begun again or ended since, nothing is done.
+        ``record`` is the row that was looked at: where it has begun again or ended since, nothing is done. Without
+        ``learning``, what it teaches is to be learned later.
         """
         with self.transaction():
             now = self.get(record.id)
             if now is None or (now.attempt, now.started_at, now.ended_at) != (record.attempt, record.started_at, None):
                 return False
             text = wire.result_to_json(ended.at, ended.result)
-            if now.started_at is not None and learn.teaches(ended.result):
+            if learning and now.started_at is not None and learn.teaches(ended.result):
                 self.learn(now.name, (now.started_at, ended.at, text))
             following = retry.following(now, ended) if now.started_at is not None else None
             if following is None:

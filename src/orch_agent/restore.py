@@ -120,7 +120,7 @@ def _settle(ledger: Ledger, job_id: str, end: Optional[Ended]) -> None:
     """Write down an end, if it is the end of the attempt that the row tells of."""
     record = ledger.get(job_id)
     if record is not None and end is not None and end.result.attempt == record.attempt:
-        ledger.settle(record, end)
+        ledger.settle(record, end, learning=False)
 
 
 def _lost(record: Record) -> Ended:

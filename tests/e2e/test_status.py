@@ -174,3 +174,13 @@ def test_watch_without_a_terminal(orch: Orch) -> None:
         assert process.stdout.readline().startswith(b"NAME")
         assert process.stdout.readline().startswith(b"job ")
         assert process.stdout.readline() == b"\n"
+
+
+def test_what_a_host_tells_unasked_is_said_once_and_not_among_the_answers(orch: Orch) -> None:
+    orch("run", "job", "true", "--wait")
+    (orch.home / ".orch" / "ledger.db").write_bytes(b"garbled" * 1000)
+    done = orch("status", "--json")
+    assert [job["name"] for job in done.json["jobs"]] == ["job"]
+    assert "orch: local: the ledger" in done.err and "was damaged; it is kept as" in done.err
+    again = orch("status")
+    assert (again.status, again.err) == (0, "")

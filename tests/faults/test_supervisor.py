@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from orch_agent import locks
+from tests.faults import mounts
 from tests.faults.dying import Dying
 from tests.support.agent import Agent, Refused, eventually
 
@@ -285,3 +287,54 @@ def test_a_copied_disk_holds_its_jobs(agent: Agent) -> None:
     assert agent.wait("new")["exit_code"] == 4
     assert agent.call("examine")["machine"]["ours"] is True
     assert json.loads((agent.root / "machine").read_text())["machine"] != "another"
+
+
+# What it lacks
+
+
+def test_no_process_can_be_had_for_a_while(agent: Agent) -> None:
+    """The job is given up as lost and started again, once there is room; the supervisor stays the same."""
+    agent.finished("first", "true")
+    Dying(agent)  # waits for the supervisor to end
+    (agent.directory / "__main__.py").write_text(
+        "import errno, os, sys\n"
+        "from orch_agent.__main__ import main\n"
+        "fork, left = os.fork, [3]\n"
+        "def short():\n"
+        "    left[0] -= 1\n"
+        "    if left[0] >= 0:\n"
+        "        raise OSError(errno.ENOMEM, 'no memory')\n"
+        "    return fork()\n"
+        "if sys.argv[1] == 'supervisor':\n"
+        "    os.fork = short\n"
+        "main()\n"
+    )
+    agent.submit("gate", COUNTED + "exit 3")
+    pid = agent.supervisor()
+    assert agent.wait("gate")["exit_code"] == 3
+    assert ran(agent, "gate.1") == ["1"]
+    assert "no memory" in (agent.root / "supervisor.err").read_text()
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), "the same one went on until there was nothing to do")
+
+
+def test_a_full_disk_and_room_again(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs ends truly, what waits goes on with the room; the supervisor lives through it."""
+    with mounts.tmpfs(agent.home / "small", "2m") as disk:
+        monkeypatch.setenv("ORCH_HOME", str(disk))
+        agent.root = disk
+        agent.submit("runs", GATE)
+        agent.running("runs")
+        agent.submit("next", "exit 0", after=["runs"])
+        pid = agent.supervisor()
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * 4096)
+        (agent.home / "go").touch()
+        eventually(lambda: agent.show("runs")["job"]["exit_code"] == 5, "its end is seen")
+        assert agent.supervisor() == pid
+        filler.unlink()
+        agent.wait("runs", "next")
+        assert agent.show("next")["job"]["state"] == "CANCELLED"
+        assert agent.finished("last", COUNTED + "exit 6")["exit_code"] == 6
+        agent.close()
