@@ -226,3 +226,12 @@ def test_who_waits_brings_back_a_killed_supervisor(agent: Agent) -> None:
         os.kill(supervisor(agent), signal.SIGKILL)
         (agent.home / "go").touch()
         assert waiting.wait(30) == 0
+
+
+def test_a_view_is_of_one_moment(agent: Agent) -> None:
+    """Whoever read the row before the job began, and saw its end, tells of the attempt that ended."""
+    jobs = [agent.call("submit", id=f"short{n}", spec={"name": f"s{n}", "command": "true"})["job"] for n in range(20)]
+    seen = [job for _ in range(20) for job in agent.call("status")["jobs"]]
+    assert len(seen) == 400 and len(jobs) == 20
+    ended = [job for job in [*jobs, *seen] if job["state"] == "COMPLETED"]
+    assert ended and all(job["attempt"] == 1 and job["started_at"] for job in ended)

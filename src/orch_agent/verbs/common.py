@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from .. import observe, present, waiting
 from ..ledger import Ledger, Record, stored_end
-from ..model import COMPLETED, UNKNOWN_JOB, JobRef, JobView, Pending, Refusal, State
+from ..model import COMPLETED, UNKNOWN_JOB, Ended, JobRef, JobView, Pending, Refusal, State
 
 Request = Mapping[str, Any]
 Answer = Mapping[str, Any]
@@ -131,6 +131,8 @@ def view(ledger: Ledger, record: Record, outlook: Optional[waiting.Outlook] = No
 
 def shown(ledger: Ledger, record: Record, state: State, outlook: Optional[waiting.Outlook] = None) -> JobView:
     """The run in the state that it was just seen in."""
+    if isinstance(state, Ended) and record.ended_at is None:  # it may have begun since the row was read, too
+        record = ledger.get(record.id) or record
     if not isinstance(state, Pending):
         return present.job_view(record, state)
     if record.started_at is not None:  # it has ended since the row was read, and is to begin again
