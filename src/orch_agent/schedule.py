@@ -183,7 +183,7 @@ def _behind(head: Waiting, job: Waiting, left: Room, before: int) -> str:
 
 
 def _lack(job: Waiting, left: Room) -> str:
-    return size(job.mem) if job.mem > left.mem else "%g processors" % job.cpus
+    return size(job.mem) if job.mem > left.mem else "%g processor%s" % (job.cpus, "s" if job.cpus != 1 else "")
 
 
 def size(amount: int) -> str:

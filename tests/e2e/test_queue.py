@@ -26,7 +26,7 @@ def test_a_job_says_why_it_waits(orch: Orch, agent: Agent, home: Path) -> None:
     orch("run", "long", GATE, "--cpus", every, "--timeout", "40m")
     agent.running("long")
     done = orch("run", "head", "true", "--cpus", every, "--mem", "64M")
-    waits = f"waits for {every} processors; frees when long ends, about 40 min"
+    waits = f"waits for {every} processor{'s' * (every != '1')}; frees when long ends, about 40 min"
     assert done.out == f"head.1 submitted to local, {waits}; follow it: orch logs -f head\n"
     orch("run", "next", "true", "--cpus", "0.5")
     orch("run", "last", "true", "--cpus", "1", "--after", "next")

@@ -14,8 +14,8 @@ START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true,
          --mem 6G --mem-max 8G --cpus N --timeout 3h --retries N --retry-delay 10s --nice N --log-max 10G --stall 30m
          --after NAME  starts when NAME has completed; CANCELLED, with the reason, when it has not. May be repeated
          --array 0-9%3 a job for each number (ORCH_ARRAY_TASK), three at once; "tasks" says how many, "job" is the
-                       first, their runs follow one another. NAME is then all of them for wait, cancel, rerun and --after;
-                       logs, show, send and attach take one: NAME.7. With --wait --json: {"jobs": [JOB...]}
+                       first, their runs follow one another. NAME is then all of them for wait, cancel, rerun and
+                       --after; logs, show, send and attach take one: NAME.7. With --wait --json: {"jobs": [JOB...]}
          A job that does not fit into the host's memory yet is PENDING; its reason says what it waits for.
 LOOK     orch status [NAME...] [--all] --json   -> {"jobs": [JOB...], "hosts": [HOST...]}
          orch show NAME --json                  -> {"job": JOB, "why": text, "next": command, "autopsy": {...}, ...}
