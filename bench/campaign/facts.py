@@ -39,6 +39,18 @@ class Attempt(NamedTuple):
         return ends[-1] if ends else ""
 
 
+class End(NamedTuple):
+    """How orch says that one attempt ended; ``lost``: bytes of the log."""
+
+    attempt: int
+    state: str
+    exit_code: int | None
+    signal: int | None
+    started_at: float | None
+    ended_at: float
+    lost: int
+
+
 class Facts(NamedTuple):
     """Everything. ``acknowledged``: id -> what was answered; ``effects``: id -> attempt -> what it told."""
 

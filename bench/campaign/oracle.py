@@ -7,18 +7,16 @@ NODE_FAIL without an exit status, and only of a job whose runner was killed or w
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import plan as planning
-from . import work
-from .facts import Attempt, Facts, View
+from . import written
+from .facts import Attempt, End, Facts, View
 from .plan import Job
 
 ENDED = ("state", "exit_code", "signal", "attempt", "ended_at", "name", "run")
-_MISSING = re.compile(rb"\r\n\[orch: (\d+) bytes are missing here: the disk was full\]\r\n")
 _BEFORE_DOWN = 3.0
 """Seconds between the last sign of a job and the end of its host, at most."""
 
@@ -28,18 +26,6 @@ class Accusation(NamedTuple):
 
     job: str
     what: str
-
-
-class End(NamedTuple):
-    """How orch says that one attempt ended; ``lost``: bytes of the log."""
-
-    attempt: int
-    state: str
-    exit_code: int | None
-    signal: int | None
-    started_at: float | None
-    ended_at: float
-    lost: int
 
 
 def judge(facts: Facts) -> list[Accusation]:
@@ -202,48 +188,28 @@ class _Case:
     def logs_are_whole(self) -> Iterator[Accusation]:
         """Every byte in its place, whoever reads it."""
         for job_id, ends in self.ends.items():
-            wrong = self._gap(job_id, ends) if job_id in self.jobs else ""
+            job, log = self.jobs.get(job_id), self.facts.logs.get(job_id)
+            told = self.facts.effects.get(job_id, {})
+            bound = {end.attempt for end in ends if job and not self._may_lack(job, job_id, end)}
+            wrong = written.wrong(job_id, job, log, ends, told, bound) if job and (log is not None or told) else ""
             if wrong:
                 yield Accusation(job_id, f"its log: {wrong}")
         by_ref = {f"{view['name']}.{view['run']}": job_id for job_id, view in self.facts.final.items()}
         for ref, data, is_all in self.facts.followed:
             log = self.facts.logs.get(by_ref.get(ref, ""), b"") or b""
             if data != log if is_all else not log.startswith(data):
-                yield Accusation(
-                    by_ref.get(ref, ""), f"a follower saw {len(data)} bytes that are not the {len(log)} of its log"
-                )
+                said = f"a follower saw {len(data)} bytes that are not the {len(log)} of its log"
+                yield Accusation(by_ref.get(ref, ""), said)
         for job_id, data in self.facts.shown.items():
             ref = by_ref.get(job_id, job_id)
             if data != (self.facts.logs.get(ref, b"") or b""):
                 yield Accusation(ref, f"orch logs shows {len(data)} bytes that are not those of its log")
 
-    def _gap(self, job_id: str, ends: list[End]) -> str:
-        job = self.jobs[job_id]
-        log = self.facts.logs.get(job_id)
-        attempts = self.facts.effects.get(job_id, {})
-        if log is None:
-            return "there is none" if attempts else ""
-        begin = work.BEGIN.encode()
-        junk, *parts = log.split(begin)
-        if junk:
-            return f"it begins with {junk[:60]!r}"
-        for end in ends:
-            own = work.output(job_id, end.attempt, job.lines)
-            own = (own.replace(b"\n", b"\r\n") if job.tty else own)[len(begin) :]
-            mine = parts.pop(0) if parts and _fits(parts[0], own, end.attempt) else None
-            said = attempts.get(end.attempt, Attempt([], set())).end
-            reached = -len(begin) if mine is None else _reached(mine, own)
-            if reached is None:
-                return f"attempt {end.attempt} did not write {mine!r:.200}"
-            lacks = len(own) - reached
-            if lacks not in (0, end.lost) and said.startswith(("end", "kill")) and not self._may_lack(job, job_id, end):
-                return f"of what attempt {end.attempt} wrote, {lacks} bytes are missing, {end.lost} admittedly"
-        return f"nobody wrote {parts[0][:60]!r}" if parts else ""
-
     def _may_lack(self, job: Job, job_id: str, end: End) -> bool:
         """What was on its way through a terminal whose runner was killed is nowhere."""
         was_killed = (job_id, end.attempt) in self.hurt or (job_id, None) in self.hurt
-        return end.state == "NODE_FAIL" and job.tty and (was_killed or self._went_down(end))
+        own = end.state in ("COMPLETED", "FAILED")
+        return not own and job.tty and (was_killed or self._went_down(end))
 
     # Order and room
 
@@ -331,24 +297,6 @@ def _words(end: End) -> str:
 
 def _row(view: View) -> str:
     return " ".join(str(view[key]) for key in ENDED)
-
-
-def _fits(part: bytes, own: bytes, attempt: int) -> bool:
-    """Whether this part of a log may be of that attempt, by the number it begins with."""
-    return own.startswith(part) or part.startswith(b"%d:" % attempt)
-
-
-def _reached(part: bytes, own: bytes) -> int | None:
-    """How many bytes of ``own`` are in ``part`` or said to be missing there; None where it holds others."""
-    at = 0
-    for number, piece in enumerate(_MISSING.split(part)):
-        if number % 2:
-            at += int(piece)
-        elif own[at : at + len(piece)] != piece:
-            return None
-        else:
-            at += len(piece)
-    return at
 
 
 def _most(spans: Iterable[tuple[float, float, float]]) -> float:

@@ -65,6 +65,7 @@ class Place:
     """One host. ``home`` is the account's as seen from here, ``effects`` what the jobs tell."""
 
     kinds = plan.LOCAL
+    effects: Path
 
     def __init__(self, stack: ExitStack, owner: tuple[int, int]) -> None:
         # Short: sockets lie in it, and their paths have a limit.

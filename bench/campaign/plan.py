@@ -110,7 +110,9 @@ def _job(dice: random.Random, number: int, client: int, earlier: list[int]) -> J
     options: dict[str, Any] = {"mem": dice.choice(MEMORY), "nice": dice.choice((0, 0, 0, 5, -5))}
     if dice.random() < 0.15:
         options["cpus"] = dice.choice((0.5, 1.0))
-    name, behaviour, flags, needs = f"j{number}", "ok", [], ()
+    name, behaviour = f"j{number}", "ok"
+    flags: list[str] = []
+    needs: tuple[int, ...] = ()
     lines, seconds = dice.randrange(1, 60), dice.uniform(0, 0.5)
     then = dice.choice(("leave", "leave", "leave", "wait", "follow"))
     if kind == "long":

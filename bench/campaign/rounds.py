@@ -6,7 +6,9 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -37,6 +39,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--write", action="store_true", help="put the results into docs/reliability.md")
     args = parser.parse_args(words)
     leave_home()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was mounted and made goes away
     kept = _kept(args.keep)
     results = []
     for host, number in product(args.host, range(args.rounds)):
@@ -88,9 +91,9 @@ def play(host: str, seed: int, jobs: int, faults: int, history: Path | None = No
         place = places.open_place(stack, host, CLIENTS)
         campaign = Campaign(plan.make(seed, jobs, faults, CLIENTS, kinds), place)
         facts = campaign.play()
-    accusations = [*(oracle.Accusation(*one) for one in campaign.wrong), *oracle.judge(facts)]
+    accusations = [*(oracle.Accusation(*one) for one in campaign.desk.wrong), *oracle.judge(facts)]
     if accusations and history:
-        campaign.history.save(history)
+        campaign.desk.history.save(history)
     return {
         "commit": _commit(),
         "host": host,
@@ -126,7 +129,7 @@ def stories(campaign: Campaign, facts: Facts, accusations: Sequence[oracle.Accus
         rows = [row for row in facts.ledger["jobs"] if row["id"] == job]
         rows += [row for row in facts.ledger["attempts"] if row["job_id"] == job]
         shown = "\n".join(json.dumps(row) for row in rows)
-        told.append(f"{job}\n{campaign.history.told(job, own)}\n{shown}")
+        told.append(f"{job}\n{campaign.desk.history.told(job, own)}\n{shown}")
     return told
 
 

@@ -89,17 +89,16 @@ def main() -> None:
     """Do what the command line says."""
     effects, lines, seconds, behaviour, *flags = sys.argv[1:]
     job = _Job(effects)
+    job.tell("start")
+    if "family" in flags and os.fork() == 0:
+        os.setsid()
+        while True:
+            time.sleep(60)
     if "deaf" in flags:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         job.heed_term()
-    job.tell("start")
-    if "family" in flags and os.fork() == 0:
-        os.setsid()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        while True:
-            time.sleep(60)
     job.write(int(lines), float(seconds))
     while behaviour == "hang":
         time.sleep(60)
