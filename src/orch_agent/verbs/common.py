@@ -133,9 +133,14 @@ def shown(ledger: Ledger, record: Record, state: State, outlook: Optional[waitin
     """The run in the state that it was just seen in."""
     if isinstance(state, Ended) and record.ended_at is None:  # it may have begun since the row was read, too
         record = ledger.get(record.id) or record
+    if _is_old(record, state):
+        record = ledger.get(record.id) or record
     if not isinstance(state, Pending):
         return present.job_view(record, state)
-    if record.started_at is not None:  # it has ended since the row was read, and is to begin again
-        record = ledger.get(record.id) or record
     outlook = outlook or waiting.Outlook(ledger)
     return present.job_view(record, Pending(outlook.reason(record)), outlook.learned(record.name))
+
+
+def _is_old(record: Record, state: State) -> bool:
+    """Whether the row was read before what was seen: the job has ended since, or is to begin again."""
+    return record.started_at is not None if isinstance(state, Pending) else record.started_at is None
