@@ -131,8 +131,6 @@ def view(ledger: Ledger, record: Record, outlook: Optional[waiting.Outlook] = No
 
 def shown(ledger: Ledger, record: Record, state: State, outlook: Optional[waiting.Outlook] = None) -> JobView:
     """The run in the state that it was just seen in."""
-    if isinstance(state, Ended) and record.ended_at is None:  # it may have begun since the row was read, too
-        record = ledger.get(record.id) or record
     if _is_old(record, state):
         record = ledger.get(record.id) or record
     if not isinstance(state, Pending):
@@ -142,5 +140,7 @@ def shown(ledger: Ledger, record: Record, state: State, outlook: Optional[waitin
 
 
 def _is_old(record: Record, state: State) -> bool:
-    """Whether the row was read before what was seen: the job has ended since, or is to begin again."""
-    return record.started_at is not None if isinstance(state, Pending) else record.started_at is None
+    """Whether the row may have been read before what was seen: it ended since, began first, or is to begin again."""
+    if isinstance(state, Pending):
+        return record.started_at is not None
+    return isinstance(state, Ended) and record.ended_at is None
