@@ -23,11 +23,8 @@ LOST = 255  # what ssh ends with when its link is gone; no script of ours does
 
 
 LONGEST = 1 << 28  # bytes of an answer: one of a hundred thousand jobs is a fifth of that
-_LOGIN = frozenset(
-    "HOME USER LOGNAME SHELL PATH LANG LANGUAGE TZ TMPDIR TMUX_TMPDIR DBUS_SESSION_BUS_ADDRESS SSH_AUTH_SOCK "
-    "SSL_CERT_FILE SSL_CERT_DIR LD_LIBRARY_PATH GITHUB_TOKEN GITHUB_REPOSITORY GITHUB_USER".split()
-)
-_OF_THE_SYSTEM = ("LC_", "XDG_", "NIX_", "ORCH_", "CODESPACE")
+_LOGIN = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMUX_TMPDIR")
+_OF_THE_SYSTEM = ("LC_", "XDG_", "DBUS_", "SSH_AUTH_SOCK", "SSL_", "LD_LIBRARY_", "NIX_", "CODESPACE", "GITHUB_", "ORCH")
 _REMEMBERED = 4096  # bytes of what start-up files print as errors
 
 

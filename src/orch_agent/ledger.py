@@ -191,7 +191,7 @@ class Ledger:
         return self._connection
 
     def give_way(self) -> None:
-        """Let others in, should this connection keep them out: before waiting for anything. It opens by itself again."""
+        """Let others in, should this connection keep them out, before a wait. It opens by itself again."""
         if self._is_alone and self._connection is not None:
             self._connection.close()
             self._connection = None

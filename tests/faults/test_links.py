@@ -134,7 +134,7 @@ def test_a_host_that_was_never_reached_says_so_at_once(link: Link, machines: Mac
 
 def agents(machine: Machine) -> list[str]:
     """What of agents lies in orch's directory there; ruins begin with a dot."""
-    said = machine.run("ls -A .orch 2>/dev/null | grep agent; true").stdout
+    said = machine.run("ls -A .orch 2>/dev/null | grep agent-; true").stdout
     return said.split()
 
 
