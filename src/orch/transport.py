@@ -24,7 +24,7 @@ LOST = 255  # what ssh ends with when its link is gone; no script of ours does
 
 LONGEST = 1 << 28  # bytes of an answer: one of a hundred thousand jobs is a fifth of that
 _LOGIN = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMUX_TMPDIR")
-_OF_THE_SYSTEM = ("LC_", "XDG_", "DBUS_", "SSH_AUTH_SOCK", "SSL_", "LD_LIBRARY_", "NIX_", "CODESPACE", "GITHUB_", "ORCH")
+_OF_THE_SYSTEM = ("LC_", "XDG_", "DBUS_", "SSH_AUTH_", "SSL_", "LD_LIBRARY_", "NIX_", "CODESPACE", "GITHUB_", "ORCH_")
 _REMEMBERED = 4096  # bytes of what start-up files print as errors
 
 

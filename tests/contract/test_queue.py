@@ -235,3 +235,17 @@ def test_a_view_is_of_one_moment(agent: Agent) -> None:
     assert len(seen) == 400 and len(jobs) == 20
     ended = [job for job in [*jobs, *seen] if job["state"] == "COMPLETED"]
     assert ended and all(job["attempt"] == 1 and job["started_at"] for job in ended)
+
+
+def test_the_log_of_a_task_that_waits_is_followed(agent: Agent) -> None:
+    agent.call(
+        "submit",
+        id="key",
+        spec={"name": "many", "command": "until [ -e go ]; do sleep 0.05; done; echo said", "array": "0-1%1"},
+    )
+    agent.running("many.1")
+    with agent.popen("logs", {"job": "many.2", "follow": True}) as following:
+        assert following.stdout is not None
+        assert b'"PENDING"' in following.stdout.readline()
+        (agent.home / "go").touch()
+        assert following.stdout.read() == b"said\r\n"

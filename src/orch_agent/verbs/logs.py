@@ -24,7 +24,7 @@ def stream(request: Request, out: BinaryIO) -> int:
     with open_ledger() as ledger:
         record = find(ledger, text(request, "job"), "logs")
         state = observe.look(ledger, record)
-        source = logread.Source(_open(record), record.id)
+        source = logread.Source(_open(record, bool(request.get("follow")) and not isinstance(state, Ended)), record.id)
         size = _end(request, source, isinstance(state, Ended))
         offset, note = _beyond(request, record, source, min(_start(request, record, source, size), size))
         blocks = logread.read(source, offset, size)
@@ -74,10 +74,12 @@ def _beyond(request: Request, record: Record, source: logread.Source, start: int
     return gap.end, (line if begins else "") + said + line
 
 
-def _open(record: Record) -> int:
-    """The log; one that was removed is empty."""
+def _open(record: Record, is_to_come: bool) -> int:
+    """The log; one that was removed is empty. One ``is_to_come`` that is not there yet is made, to be followed."""
     try:
-        return os.open(record.log_path, os.O_RDONLY)
+        if is_to_come:
+            os.makedirs(os.path.dirname(record.log_path), mode=0o700, exist_ok=True)
+        return os.open(record.log_path, os.O_RDONLY | (os.O_CREAT if is_to_come else 0), 0o600)
     except OSError:
         return os.open(os.devnull, os.O_RDONLY)
 
