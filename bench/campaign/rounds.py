@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -53,8 +52,8 @@ def main(words: Sequence[str]) -> int:
     if args.write:
         from .report import write
 
-        words = [word for word in words if word != "--write"]
-        write(results, f"python -m bench.campaign {shlex.join(words)}")
+        asked = f"--host {' '.join(args.host)} --seed {args.seed} --rounds {args.rounds}"
+        write(results, f"python -m bench.campaign {asked} --jobs {args.jobs} --faults {args.faults}")
     return 1 if any(result["accusations"] for result in results) else 0
 
 
