@@ -43,9 +43,7 @@ def test_every_kind_of_job_outlives_the_ledger(agent: Agent, harm: Any) -> None:
     """Ended, running, pending for each of the reasons there are: each goes on as what it was, and runs once."""
     agent.finished("done", "exit 3", timeout=3600)
     agent.submit("runs", GATE + "exit 4")
-    agent.submit(
-        "again", "echo $ORCH_JOB_ATTEMPT >> ran-$ORCH_JOB; [ $ORCH_JOB_ATTEMPT = 2 ]", retries=1, retry_delay=2
-    )
+    agent.submit("again", "echo $ORCH_JOB_ATTEMPT >> ran-$ORCH_JOB; [ -e go ]", retries=1000, retry_delay=0.5)
     agent.submit("waits", "echo x >> ran-$ORCH_JOB", after=["runs"])
     agent.submit("follows", "echo x >> ran-$ORCH_JOB", after=["again"])
     key = os.urandom(8).hex()
@@ -54,7 +52,7 @@ def test_every_kind_of_job_outlives_the_ledger(agent: Agent, harm: Any) -> None:
     agent.submit("unwanted", "echo x >> ran-$ORCH_JOB", after=["runs"])
     agent.call("cancel", jobs=["unwanted"], grace=0)
     agent.running("runs")
-    eventually(lambda: jobs(agent)["again.1"]["attempt"] == 1 and ran(agent, "again.1"), "its first attempt has failed")
+    eventually(lambda: len(ran(agent, "again.1")) > 1, "its first attempt has failed")
     before = jobs(agent)
     harm(agent)
     after = jobs(agent)
@@ -77,7 +75,8 @@ def test_every_kind_of_job_outlives_the_ledger(agent: Agent, harm: Any) -> None:
         "many.3": ("FAILED", 2),
         "unwanted.1": ("CANCELLED", None),
     }
-    assert ran(agent, "again.1") == ["1", "2"]
+    attempts = ran(agent, "again.1")
+    assert attempts == [str(number) for number in range(1, len(attempts) + 1)]
     for ref in ("runs.1", "follows.1", "many.1", "many.2", "many.3"):
         assert len(ran(agent, ref)) == 1, ref
     assert not ran(agent, "waits.1") and not ran(agent, "unwanted.1")
