@@ -10,6 +10,7 @@ Invariants
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -49,6 +50,10 @@ from .state import verdict
 
 _BATCH = 1 << 18
 _LAST_LOOK = 1.0
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+"""What a host lacks for a while: no fault of the job."""
+_REST = 1.0
+"""Seconds before another try."""
 _AT_ONCE = ("guard", "limit")
 """Who ended a command for want of memory has its whole tree killed at once."""
 
@@ -77,7 +82,9 @@ def _try(record: Record) -> None:
     try:
         runner = Runner(record)
     except OSError as error:
-        # A full disk refuses this too; then the job stays pending, and the supervisor tries again.
+        if error.errno in _PASSING:
+            time.sleep(_REST)
+            return  # the job stays pending, and the supervisor tries again
         end = Ended(time.time(), Result(NODE_FAIL, reason="it could not be started: %s" % error))
         with open_ledger() as ledger:
             ledger.settle_unstarted(record.id, end)
