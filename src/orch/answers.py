@@ -9,7 +9,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orch_agent import wire
@@ -49,27 +49,33 @@ def checked(host: str, fields: Mapping[str, Any]) -> _Answer:
     if "job" in answer:
         answer["job"] = job(answer["job"], host)
     if "jobs" in answer:
-        answer["jobs"] = [job(one, host) for one in answer["jobs"]]
+        answer["jobs"] = list(jobs(answer["jobs"], host, bool(answer.pop("packed", False))))
     if "host" in answer:
         answer["host"] = facts(answer["host"])
     return answer
 
 
-def job(said: Any, host: str) -> dict[str, Any]:
-    """A job as every face may show it."""
-    if not is_job(said):
-        raise nonsense(host, "it holds a job that there cannot be")
-    return {**_UNSAID, **said, "host": host}
+def jobs(said: list[Any], host: str, packed: bool) -> Iterator[dict[str, Any]]:
+    """Jobs as every face may show them. ``packed``: what one does not say is as the one before it said."""
+    before = None
+    for one in said:
+        found = job(one, host, before)
+        yield found
+        before = found if packed else None
 
 
-def is_job(said: Any) -> bool:
-    """Whether it has a name, a run and a state, and nothing of another type than a job's."""
-    if not isinstance(said, dict):
-        return False
-    right = isinstance(said.get("name"), str) and is_name(said["name"])
-    right = right and _is_count(said.get("run")) and 0 < said["run"] < _RUNS
-    right = right and isinstance(said.get("state"), str) and said["state"] in LIVE_STATES | END_STATES
-    return right and all(said.get(key) is None or is_right(said[key]) for key, is_right in _JOB.items())
+def job(said: Any, host: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A job as every face may show it; what it does not say is as in ``before``."""
+    if isinstance(said, dict) and all(_may_be(key, value) for key, value in said.items()):
+        whole = {**(before or _UNSAID), **said, "host": host}
+        if all(whole[key] is not None for key in _NEEDED):
+            return whole
+    raise nonsense(host, "it holds a job that there cannot be")
+
+
+def _may_be(key: str, value: Any) -> bool:
+    """Whether a job may have this; what we do not know it may."""
+    return value is None or key not in _JOB or _JOB[key](value)
 
 
 def facts(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,7 +177,7 @@ _AUTOPSY: Mapping[str, _Check] = {
     **dict.fromkeys(("neighbours_mem_bytes", "host_available_bytes", "disk_free_bytes"), _or_none(_is_count)),
 }
 _FIELDS: Mapping[str, _Check] = {
-    **dict.fromkeys(("created", "timed_out", "tty"), _is_truth),
+    **dict.fromkeys(("created", "timed_out", "tty", "packed"), _is_truth),
     **dict.fromkeys(("offset", "size", "tasks"), _is_count),
     "each": lambda value: isinstance(value, list) and all(map(_is_count, value)),
     "runs": lambda value: isinstance(value, list) and all(map(_is_run, value)),
@@ -189,7 +195,11 @@ _FIELDS: Mapping[str, _Check] = {
     "host": lambda value: isinstance(value, dict),
 }
 """What each thing is that an answer may hold, whatever the verb."""
+_NEEDED = ("name", "run", "state")
 _JOB: Mapping[str, _Check] = {
+    "name": lambda value: isinstance(value, str) and is_name(value),
+    "run": lambda value: _is_count(value) and 0 < value < _RUNS,
+    "state": lambda value: isinstance(value, str) and value in LIVE_STATES | END_STATES,
     "id": _is_text,
     **dict.fromkeys(("reason", "command", "cwd", "submitted_at", "started_at", "ended_at"), _is_text),
     **dict.fromkeys(("exit_code", "signal", "attempt", "retries"), _is_count),
@@ -212,5 +222,5 @@ _JOB: Mapping[str, _Check] = {
     "stalled_seconds": is_measure,
     "cost_usd": is_measure,
 }
-"""What each thing is that a job may have besides its name, run, host and state, in the order of the contract."""
+"""What each thing is that a job may have besides its host, in the order of the contract."""
 _UNSAID: Mapping[str, Any] = dict.fromkeys(("id", "name", "run", "host", "state", *_JOB))

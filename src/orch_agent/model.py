@@ -10,6 +10,7 @@ Invariants
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -241,7 +242,13 @@ def rfc3339(at: Optional[float]) -> Optional[str]:
     if at is None:
         return None
     millis = round(at * 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(millis // 1000)) + ".%03dZ" % (millis % 1000)
+    return _second(millis // 1000) + ".%03dZ" % (millis % 1000)
+
+
+@functools.cache
+def _second(at: int) -> str:
+    # Whoever shows thousands of jobs asks for the same again and again.
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 JobView = Mapping[str, Any]

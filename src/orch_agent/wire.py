@@ -9,8 +9,9 @@ Invariants
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional
 
 from .model import JobSpec, Refusal, Result
@@ -48,8 +49,9 @@ def spec_to_json(spec: JobSpec) -> str:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
+@functools.lru_cache(maxsize=16)
 def spec_from_json(text: str) -> JobSpec:
-    """The specification in ``text``; unknown keys are ignored."""
+    """The specification in ``text``; unknown keys are ignored. The tasks of an array have one for all."""
     return spec_from(json.loads(text))
 
 
@@ -68,7 +70,7 @@ def spec_from(fields: Mapping[str, Any]) -> JobSpec:
     """The specification in a decoded object; refuses one that lacks a name or a command, or has other types."""
     if not isinstance(fields, dict):
         raise Refusal("usage", "a specification is an object")
-    known = {key: fields[key] for key in JobSpec._fields if fields.get(key) is not None}
+    known = {key: value for key, value in fields.items() if value is not None and key in _KINDS}
     for key, value in known.items():
         if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and _KINDS[key] is not bool):
             raise Refusal("usage", "the specification's %s is of another type" % key)
@@ -78,6 +80,14 @@ def spec_from(fields: Mapping[str, Any]) -> JobSpec:
         return JobSpec(**{**known, **({"after": tuple(known["after"])} if "after" in known else {})})
     except TypeError:
         raise Refusal("usage", "a job needs a name and a command") from None
+
+
+def packed(jobs: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each without what it has in common with the one before it, and the first without what is null."""
+    before: Mapping[str, Any] = {}
+    for job in jobs:
+        yield {key: value for key, value in job.items() if before.get(key) != value}
+        before = job
 
 
 def result_to_json(ended_at: float, result: Result, started_at: Optional[float] = None) -> str:

@@ -56,8 +56,12 @@ def is_terminal(stream: IO[Any]) -> bool:
 
 def colour(text: str, code: str) -> str:
     """``text`` in a colour, on a terminal that may have one."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout)
-    return text if plain or not code else f"\x1b[{code}m{text}\x1b[0m"
+    return f"\x1b[{code}m{text}\x1b[0m" if code and has_colours() else text
+
+
+def has_colours() -> bool:
+    """Whether what we print is seen on a terminal that may have colours."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and is_terminal(sys.stdout)
 
 
 def state_colour(state: str) -> str:
@@ -109,8 +113,9 @@ def table(rows: Sequence[Sequence[str]], colours: Sequence[Sequence[str]]) -> li
     """Lines of aligned columns; ``colours`` has for each row a code for each cell, or nothing."""
     cells = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    plain = not has_colours()
     lines = []
     for row, codes in zip(cells, colours, strict=True):
-        padded = [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
-        lines.append("  ".join(colour(*pair) for pair in zip(padded, codes or [""] * len(row), strict=True)).rstrip())
+        padded = [*map(str.ljust, row[:-1], widths), row[-1]]
+        lines.append("  ".join(padded if plain or not codes else map(colour, padded, codes)).rstrip())
     return lines

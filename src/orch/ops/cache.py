@@ -10,6 +10,7 @@ from typing import Any
 from orch import answers, paths
 from orch.errors import OrchError
 from orch.model import Host, HostStatus, is_live, is_meant
+from orch_agent import wire
 from orch_agent.model import JobRef, JobView
 
 
@@ -17,7 +18,8 @@ def save(told: HostStatus) -> None:
     """Remember an answer; a reader sees the old one or the new one, whole."""
     target = paths.status_cache(told.host.name)
     aside = f"{target}.{os.getpid()}"
-    text = json.dumps({"as_of": told.as_of, "jobs": told.jobs, "host": told.facts})
+    jobs = list(wire.packed(told.jobs))
+    text = json.dumps({"as_of": told.as_of, "jobs": jobs, "packed": True, "host": told.facts})
     try:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
@@ -54,7 +56,7 @@ def load(host: Host) -> HostStatus | None:
     try:
         with open(paths.status_cache(host.name), encoding="ascii") as file:
             kept = json.load(file)
-        told = answers.checked(host.name, {key: kept[key] for key in ("jobs", "host")})
+        told = answers.checked(host.name, {key: kept[key] for key in ("jobs", "packed", "host") if key in kept})
         return HostStatus(host, told["jobs"], told["host"], _time(kept["as_of"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError, OrchError):
         return None

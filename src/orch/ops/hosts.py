@@ -117,14 +117,14 @@ def runs_of(remote: Remote, refs: Sequence[str]) -> list[str]:
 
 def status_of(remote: Remote, names: Sequence[str], show_all: bool) -> Answer:
     """A host's status; names that it does not know are left out, for they may be another host's."""
-    request = {"names": list(names), "all": show_all}
+    request = {"names": list(names), "all": show_all, "packed": True}
     try:
         return remote.call("status", {key: value for key, value in request.items() if value}, PATIENCE)
     except OrchError as error:
         if error.kind != "not_found":
             raise
     if len(names) == 1:
-        return {"jobs": [], "host": remote.call("status", {}, PATIENCE)["host"]}
+        return {"jobs": [], "host": remote.call("status", {"packed": True}, PATIENCE)["host"]}
     answers = [status_of(remote, [name], show_all) for name in names]
     return {"jobs": [job for answer in answers for job in answer["jobs"]], "host": answers[0]["host"]}
 

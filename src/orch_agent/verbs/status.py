@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from .. import host, idle, waiting
+from .. import host, idle, waiting, wire
 from ..ledger import Ledger, Record, open_ledger
 from ..model import JobRef, rfc3339
 from .common import Answer, Request, find_all, texts, view
@@ -21,7 +21,8 @@ def run(request: Request) -> Answer:
         outlook = waiting.Outlook(ledger)
         jobs = [view(ledger, record, outlook) for record in records]
         idle_seconds = idle.look(ledger).seconds
-    return {"jobs": jobs, "host": {**host.facts(), "idle_seconds": idle_seconds, "now": rfc3339(time.time())}}
+    told = {"jobs": list(wire.packed(jobs)), "packed": True} if request.get("packed") else {"jobs": jobs}
+    return {**told, "host": {**host.facts(), "idle_seconds": idle_seconds, "now": rfc3339(time.time())}}
 
 
 def _listed(ledger: Ledger, since: float) -> list[Record]:
