@@ -7,11 +7,11 @@ Invariants
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
-from . import wire
 from .model import COMPLETED, FAILED, OUT_OF_MEMORY, TIMEOUT, Result
 
 RUNS = 50
@@ -26,18 +26,31 @@ def teaches(result: Result) -> bool:
     return result.state in (COMPLETED, FAILED, OUT_OF_MEMORY, TIMEOUT)
 
 
-def lesson(runs: Sequence[tuple[float, float, str]]) -> tuple[Optional[int], Optional[float], int]:
-    """From start, end and result of runs: bytes to reserve, seconds that one takes, how many runs tell that."""
-    peaks, seconds = [], []
-    for started_at, ended_at, text in runs:
-        found = wire.result_from_json(text)
-        if found is None or not teaches(found[1]):
-            continue
-        peaks.append(found[1].mem_peak_bytes or 0)  # too short to be seen at all
-        if found[1].state == COMPLETED:
-            seconds.append(max(0.0, ended_at - started_at))
-    memory = percentile(peaks)
-    return (None if memory is None else int(memory + memory // _MARGIN)), percentile(seconds), len(peaks)
+class Lesson(NamedTuple):
+    """Bytes to reserve, the seconds that a run takes, how many runs tell that, and what is kept of them."""
+
+    mem: Optional[int]
+    seconds: Optional[float]
+    runs: int
+    past: str
+
+
+def lesson(ended: Sequence[tuple[float, Result]], past: Optional[str] = None) -> Lesson:
+    """What is known once more runs have ended, the newest first, each after so many seconds.
+
+    ``past``: what was kept of those before.
+    """
+    newest = [
+        # One that was too short to be seen at all counts as nothing.
+        (result.mem_peak_bytes or 0, round(max(0.0, took), 3) if result.state == COMPLETED else None)
+        for took, result in ended
+        if teaches(result)
+    ]
+    runs = [*newest, *json.loads(past or "[]")][:RUNS]
+    memory = percentile([peak for peak, _ in runs])
+    usual = percentile([took for _, took in runs if took is not None])
+    text = json.dumps(runs, separators=(",", ":"))
+    return Lesson(None if memory is None else int(memory + memory // _MARGIN), usual, len(runs), text)
 
 
 def percentile(values: Sequence[float]) -> Optional[float]:

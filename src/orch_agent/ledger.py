@@ -17,7 +17,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Optional
 
 from . import layout, learn, retry, trouble, wire
@@ -349,8 +349,8 @@ class Ledger:
             if now is None or (now.attempt, now.started_at, now.ended_at) != (record.attempt, record.started_at, None):
                 return False
             text = wire.result_to_json(ended.at, ended.result)
-            if learning and now.started_at is not None and learn.teaches(ended.result):
-                self.learn(now.name, (now.started_at, ended.at, text))
+            if learning and now.started_at is not None:
+                self._learn(now.name, [(ended.at - now.started_at, ended.result)], self._past(now.name))
             following = retry.following(now, ended) if now.started_at is not None else None
             if following is None:
                 self.write("UPDATE jobs SET ended_at = ?, result = ? WHERE id = ?", [ended.at, text, record.id])
@@ -374,14 +374,22 @@ class Ledger:
         traces.note_unstarted(record.array_id or record.id, record.id, ended)
         return self.settle(record, ended)
 
-    def learn(self, name: str, *newest: tuple[float, float, str]) -> None:
-        """What the ends of its runs teach about the next one of this name; ``newest`` are not written yet."""
+    def learn(self, name: str) -> None:
+        """What the runs of this name, all of them known by now, teach about the next one."""
         rows = self.rows(
-            "SELECT started_at, ended_at, result FROM jobs WHERE name = ? AND result IS NOT NULL "
-            "AND started_at IS NOT NULL ORDER BY run DESC LIMIT ?",
+            "SELECT started_at, result FROM jobs WHERE name = ? AND result IS NOT NULL AND started_at IS NOT NULL "
+            "ORDER BY run DESC LIMIT ?",
             [name, learn.RUNS],
         )
-        self.write("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?)", [name, *learn.lesson([*newest, *rows])])
+        ended = ((started_at, wire.result_from_json(text)) for started_at, text in rows)
+        self._learn(name, [(end[0] - started_at, end[1]) for started_at, end in ended if end is not None])
+
+    def _past(self, name: str) -> Optional[str]:
+        return next((row[0] for row in self.rows("SELECT past FROM learned WHERE name = ?", [name])), None)
+
+    def _learn(self, name: str, ended: Sequence[tuple[float, Result]], past: Optional[str] = None) -> None:
+        lesson = learn.lesson(ended, past)
+        self.write("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?, ?)", [name, *lesson])
 
 
 def stored_end(record: Record) -> Optional[Ended]:

@@ -72,4 +72,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         BEGIN SELECT RAISE(IGNORE); END
         """,
     ),
+    (
+        # However many wait, a look costs what there is to do: by themselves in their order, tasks within their array.
+        "DROP INDEX jobs_queue",
+        "CREATE INDEX jobs_queue ON jobs (nice, submitted_at, run)"
+        " WHERE queued AND admitted_at IS NULL AND ended_at IS NULL AND array_id IS NULL",
+        "CREATE INDEX jobs_tasks ON jobs (array_id, nice, submitted_at, run)"
+        " WHERE queued AND admitted_at IS NULL AND ended_at IS NULL AND array_id IS NOT NULL",
+        "CREATE INDEX jobs_due ON jobs (due) WHERE due IS NOT NULL AND admitted_at IS NULL AND ended_at IS NULL",
+        "CREATE INDEX jobs_unlisted ON jobs (submitted_at)"
+        " WHERE NOT queued AND started_at IS NULL AND ended_at IS NULL",
+        "DROP INDEX jobs_active",
+        "CREATE INDEX jobs_active ON jobs (admitted_at)"
+        " WHERE ended_at IS NULL AND (admitted_at IS NOT NULL OR started_at IS NOT NULL)",
+        # Peak and seconds of the newest runs: each end adds to it, and no other has to be read for that.
+        "ALTER TABLE learned ADD COLUMN past TEXT",
+    ),
 )

@@ -7,10 +7,11 @@ Invariants
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from . import layout, memory, schedule, usage
 from .ledger import Ledger, Record
@@ -22,6 +23,7 @@ _YOUNG = 10.0
 """Seconds for which a job of which nothing is known counts with its share of the memory."""
 _SHARE = 16
 """A job of which nothing is known counts with one part in so many of the memory while it is young."""
+_ACTIVE = "ended_at IS NULL AND (admitted_at IS NOT NULL OR started_at IS NOT NULL)"
 _FREE = "queued AND admitted_at IS NULL AND started_at IS NULL AND ended_at IS NULL"
 
 
@@ -34,7 +36,7 @@ class View(NamedTuple):
 
 def active(ledger: Ledger) -> list[Record]:
     """Jobs that were admitted, or started without asking (by an older agent), and have not ended."""
-    return list(ledger.select("WHERE ended_at IS NULL AND (admitted_at IS NOT NULL OR started_at IS NOT NULL)"))
+    return list(ledger.select("INDEXED BY jobs_active WHERE " + _ACTIVE))
 
 
 def terms(spec: JobSpec) -> dict[str, object]:
@@ -111,23 +113,45 @@ def _ends(record: Record, seconds: dict[str, float], now: float) -> Optional[flo
 def waiting(ledger: Ledger, running: list[Record], host: memory.Memory, now: float) -> Iterator[schedule.Waiting]:
     """Jobs that could start, in the order of the queue. An array's limit counts those given before, too."""
     tasks = Counter(record.array_id for record in running if record.array_id is not None)
-    rows = ledger.rows(
-        "SELECT id, jobs.name, run, task, jobs.mem, learned.mem, cpus, time_limit, coalesce(due, submitted_at), "
-        "array_id, task_limit FROM jobs LEFT JOIN learned ON learned.name = jobs.name WHERE "
-        + _FREE
-        + " AND coalesce(due, 0) <= ? "
-        "AND coalesce(array_id, id) NOT IN (SELECT job_id FROM needs) ORDER BY nice, submitted_at, run",
-        [now],
-    )
     capacity = host.total - host.reserve
-    for job_id, name, run, task, asked, learned, cpus, limit, since, array_id, task_limit in rows:
-        if array_id is not None and task_limit is not None:
-            if tasks[array_id] >= task_limit:
-                continue
-            tasks[array_id] += 1
+    # Rows are taken as they are asked for: whatever waits behind those costs nothing.
+    for _, _, run, job_id, name, task, asked, learned, cpus, limit, since in heapq.merge(
+        _rows(ledger, "jobs_queue", "array_id IS NULL AND id NOT IN (SELECT job_id FROM needs)", [now]),
+        *(_tasks(ledger, array_id, limit, tasks[array_id], now) for array_id, limit in _arrays(ledger)),
+    ):
         mem = asked if asked is not None else known(learned)
         wants = host.total // _SHARE if mem is None else min(mem, capacity)
         yield schedule.Waiting(job_id, _called(name, run, task), wants, min(cpus, float(host.cpus)), limit, since)
+
+
+def _arrays(ledger: Ledger) -> list[tuple[str, Optional[int]]]:
+    """The arrays of which tasks wait, for no other job, and how many of each may run at once."""
+    first = (
+        "(SELECT array_id FROM jobs INDEXED BY jobs_tasks WHERE array_id %s AND "
+        + _FREE
+        + " ORDER BY array_id LIMIT 1)"
+    )
+    query = "WITH RECURSIVE arrays (id) AS (SELECT %s UNION ALL SELECT %s FROM arrays WHERE id IS NOT NULL) "
+    query += (
+        "SELECT id, (SELECT task_limit FROM jobs WHERE array_id = arrays.id LIMIT 1) FROM arrays WHERE id IS NOT NULL "
+    )
+    query += "AND id NOT IN (SELECT job_id FROM needs)"
+    return list(ledger.rows(query % (first % "IS NOT NULL", first % "> arrays.id")))
+
+
+def _tasks(ledger: Ledger, array_id: str, limit: Optional[int], active: int, now: float) -> Iterator[tuple[Any, ...]]:
+    """The rows of an array's tasks that could start."""
+    room = -1 if limit is None else max(0, limit - active)
+    return _rows(ledger, "jobs_tasks", "array_id = ?", [now, array_id], room)
+
+
+def _rows(ledger: Ledger, index: str, which: str, values: list[object], most: int = -1) -> Iterator[tuple[Any, ...]]:
+    return ledger.rows(
+        "SELECT nice, submitted_at, run, id, jobs.name, task, jobs.mem, learned.mem, cpus, time_limit, "
+        "coalesce(due, submitted_at) FROM jobs INDEXED BY %s LEFT JOIN learned ON learned.name = jobs.name "
+        "WHERE %s AND coalesce(due, 0) <= ? AND %s ORDER BY nice, submitted_at, run LIMIT ?" % (index, _FREE, which),
+        [*values, most],
+    )
 
 
 def admit(ledger: Ledger, chosen: list[schedule.Waiting]) -> list[Record]:
@@ -156,7 +180,9 @@ def enlist(ledger: Ledger, patience: float) -> None:
 
 def next_due(ledger: Ledger, now: float) -> Optional[float]:
     """When the next job that waits for a time may start."""
-    found: Optional[float] = next(ledger.rows("SELECT min(due) FROM jobs WHERE " + _FREE + " AND due > ?", [now]))[0]
+    found: Optional[float] = next(
+        ledger.rows("SELECT min(due) FROM jobs INDEXED BY jobs_due WHERE " + _FREE + " AND due > ?", [now])
+    )[0]
     return found
 
 
