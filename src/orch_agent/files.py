@@ -44,10 +44,11 @@ class Reserved:
     def __init__(self, path: str) -> None:
         self.path = path
         self._aside = "%s.%d" % (path, os.getpid())
-        with open(self._aside, "wb") as file:
-            file.write(b" " * self.SIZE)
-            file.flush()
-            os.fsync(file.fileno())
+        fd = os.open(self._aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            _allocate(fd, self.SIZE)
+        finally:
+            os.close(fd)
 
     def give_back(self) -> None:
         """Nothing will be written."""
@@ -62,6 +63,15 @@ class Reserved:
         finally:
             os.close(fd)
         os.rename(self._aside, self.path)
+
+
+def _allocate(fd: int, size: int) -> None:
+    """Have the disk keep ``size`` bytes for this file."""
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except (AttributeError, OSError):
+        os.write(fd, b" " * size)
+        os.fsync(fd)  # macOS, some file systems: only what is written has its place
 
 
 def remove(path: str) -> None:

@@ -15,6 +15,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from typing import Optional
 
 from .logcap import Cap
 
@@ -29,7 +30,7 @@ def create(path: str, link: str) -> None:
     """An empty log, so that a follower finds one before the job begins."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-    _point(link, os.path.basename(path))
+    point(link, path)
 
 
 class JobLog:
@@ -38,7 +39,8 @@ class JobLog:
     def __init__(self, path: str, times_path: str, cap: Cap) -> None:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        self._times = os.open(times_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._times_path = times_path
+        self._times: Optional[int] = None
         self.size = os.fstat(self.fd).st_size
         self.cap = cap
         self.lost = 0
@@ -67,6 +69,8 @@ class JobLog:
         if int(now) != self._stamp:
             self._stamp = int(now)
             try:
+                if self._times is None:
+                    self._times = os.open(self._times_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 os.write(self._times, ENTRY.pack(now, offset))
             except OSError:
                 pass  # --since becomes coarser, no more
@@ -106,7 +110,8 @@ class JobLog:
         self.retry()
         self.lost += len(self._held)
         try:
-            os.fsync(self.fd)
+            if self.size:
+                os.fsync(self.fd)
         except OSError:
             pass  # the bytes are with the kernel; there is nobody left to tell but the result, which follows
         return self.lost + self.cap.lost
@@ -134,11 +139,11 @@ class JobLog:
         self.lost += dropped
 
 
-def _point(link: str, target: str) -> None:
-    """Let ``link`` name ``target`` in the same directory; a file in its place is left alone."""
-    aside = "%s.%d" % (link, os.getpid())
+def point(link: str, log: str) -> None:
+    """Let ``link`` name the log, which is in the same directory; a file in its place is left alone."""
+    aside, target = "%s.%d" % (link, os.getpid()), os.path.basename(log)
     try:
-        if os.path.lexists(link) and not os.path.islink(link):
+        if os.path.lexists(link) and (not os.path.islink(link) or os.readlink(link) == target):
             return
         os.symlink(target, aside)
         os.rename(aside, link)

@@ -6,7 +6,9 @@ Sockets are bound and reached relative to their directory: their paths may not e
 
 from __future__ import annotations
 
+import functools
 import os
+from typing import Optional
 
 SOCKET = "tty.sock"
 SUPERVISOR_SOCKET = "supervisor.sock"
@@ -19,12 +21,21 @@ def home() -> str:
 
 def root() -> str:
     """Where orch keeps its own files on this host."""
-    return os.environ.get("ORCH_HOME") or os.path.join(home(), ".orch")
+    return _root(os.environ.get("ORCH_HOME"), os.environ.get("HOME"))
+
+
+@functools.lru_cache(maxsize=1)
+def _root(chosen: Optional[str], _: Optional[str]) -> str:
+    return chosen or os.path.join(home(), ".orch")
 
 
 def logs() -> str:
     """Where the logs of jobs are: ``logs/NAME/RUN.log``."""
-    chosen = os.environ.get("ORCH_HOME")
+    return _logs(os.environ.get("ORCH_HOME"), os.environ.get("HOME"))
+
+
+@functools.lru_cache(maxsize=1)
+def _logs(chosen: Optional[str], _: Optional[str]) -> str:
     return os.path.join(chosen or home(), "logs")
 
 
@@ -165,7 +176,7 @@ def supervisor_socket() -> str:
 
 def log_file(name: str, run: int) -> str:
     """The log of ``NAME.run``."""
-    return os.path.join(logs(), name, "%d.log" % run)
+    return "%s/%s/%d.log" % (logs(), name, run)
 
 
 def log_link(name: str) -> str:

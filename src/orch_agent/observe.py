@@ -65,6 +65,17 @@ def evidence(record: Record) -> Evidence:
     )
 
 
+def note_ends(ledger: Ledger, records: Iterable[Record]) -> list[Record]:
+    """Bring the ends into the ledger, at once, that jobs whose locks are free have written; who has written none."""
+    found = [(record, written_end(record)) for record in records]
+    ended = [(record, end) for record, end in found if end is not None]
+    if ended:
+        with ledger.transaction():
+            for record, end in ended:
+                ledger.settle(record, end)
+    return [record for record, end in found if end is None]
+
+
 def look(ledger: Ledger, record: Record) -> State:
     """The job's state now; see the invariants for what else happens."""
     state: Optional[State] = stored_end(record)

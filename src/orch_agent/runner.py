@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import errno
 import os
+import resource  # noqa: F401  (os.wait4 looks for it: here it is found once, by the supervisor)
 import select
 import shutil
 import signal
 import sqlite3
 import time
-from typing import Optional
+from typing import Callable, Optional
 
 from . import (
     badness,
@@ -58,28 +59,16 @@ _AT_ONCE = ("guard", "limit")
 """Who ended a command for want of memory has its whole tree killed at once."""
 
 
-def main(job_id: str) -> None:
-    """Run the job, unless somebody else does or did."""
-    detach.deafen()
-    os.makedirs(layout.job_dir(job_id), mode=0o700, exist_ok=True)
-    os.chdir(layout.job_dir(job_id))
-    cgroup.keep_apart()
-    badness.spare()
-    record = healed(lambda: _to_begin(job_id))
-    if record is not None:
-        procs.call_me("orch " + record.ref)
-        _try(record)
-
-
-def _to_begin(job_id: str) -> Optional[Record]:
-    """The job, if it has not begun: a ledger that has lost what it was told last may say so wrongly."""
-    with open_ledger() as ledger:
-        record = ledger.get(job_id)
-        return record if record is not None and record.is_pending and not catch_up(ledger, record) else None
+def main(record: Record) -> None:
+    """Run a job that was admitted, unless somebody else does or did. In a fork of the supervisor, with its signals."""
+    procs.call_me("orch " + record.ref)
+    _try(record)
 
 
 def _try(record: Record) -> None:
     try:
+        os.makedirs(layout.job_dir(record.id), mode=0o700, exist_ok=True)
+        os.chdir(layout.job_dir(record.id))
         runner = Runner(record)
     except OSError as error:
         if error.errno in _PASSING:
@@ -99,25 +88,25 @@ class Runner:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.spec = record.spec
-        joblog.create(record.log_path, layout.log_link(record.name))
         cap = Cap(record.id, record.log_path, self.spec.log_max)
         self.log = JobLog(record.log_path, layout.times_file(record.id), cap)
+        # Early: what we touch before it, the kernel copies once more after it. A terminal cannot be shared with a
+        # plain file: without one the job writes the log itself.
+        self.is_subreaper = tree.become_subreaper()
+        log = None if self.spec.tty else self.log.fd
+        self.child = terminal.prepare(self._begin, log, hears_hangup=not self.spec.keep_children)
         self.room = files.Reserved(layout.result_file(record.id))
         self.ending: Optional[tree.Ending] = None
         self.cause: Optional[str] = None
         self.why: Optional[str] = None
         self.wait_status: Optional[int] = None
-        self.next_sample = 0.0
+        self.is_settled = False
         self.quiet_since = time.monotonic()
 
     # Beginning
 
     def run(self) -> None:
         """The whole life."""
-        subreaper = tree.become_subreaper()
-        # A terminal cannot be shared with a plain file: without one the job writes the log itself.
-        log = None if self.spec.tty else self.log.fd
-        self.child = terminal.prepare(self._begin, log, hears_hangup=not self.spec.keep_children)
         process = procs.inspect(self.child.pid)
         birth = process.birth if process else ""
         if not healed(lambda: self._claim(birth)):
@@ -129,10 +118,12 @@ class Runner:
         self.usage_fd = usage.open_file(layout.usage_file(self.record.id))
         self.sampler = usage.Sampler(self.group)
         root = (self.child.pid, birth)
-        self.tree = tree.Tree(self.record.id, root, self.group, os.getpid() if subreaper else None)
+        self.tree = tree.Tree(self.record.id, root, self.group, os.getpid() if self.is_subreaper else None)
         self.memory = outofmemory.Limit(self.record, self.group)
         self._listen()
-        self.ends_at = time.monotonic() + (self.spec.timeout or float("inf"))
+        now = time.monotonic()
+        self.ends_at = now + (self.spec.timeout or float("inf"))
+        self.next_sample = now + usage.SHORTEST
         self.child.let_go()
         while not self._over():
             self._turn()
@@ -146,6 +137,8 @@ class Runner:
                 return True
             if now is None or not now.is_pending or now.attempt != self.record.attempt:
                 return False
+            if catch_up(ledger, now):
+                return False  # a ledger that has lost what it was told last: it has begun
             self.group = cgroup.create(self.record.id)
             path = self.group.path if self.group else None
             start = Start(time.time(), self.child.pid, birth, procs.boot_id(), path)
@@ -253,6 +246,9 @@ class Runner:
         if now >= self.ends_at:
             self._end("timeout", tree.TIMEOUT_GRACE)
         if now >= self.next_sample:
+            if not self.is_settled:  # no job of a moment: of those there may be thousands of one name
+                self.is_settled = True
+                joblog.point(layout.log_link(self.record.name), self.record.log_path)
             self._heed(request.read(self.record.id))
             self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock, self.told)
             self.log.retry()
@@ -344,7 +340,6 @@ class Runner:
         if end.result.state != COMPLETED:
             self.recorder.close()
         self._write_down(end)
-        supervision.poke()
         self.audience.farewell(_LAST_LOOK)
         for path in (layout.usage_file(self.record.id), layout.frozen_file(self.record.id)):
             files.remove(path)  # the result has the final account
@@ -352,14 +347,21 @@ class Runner:
             self.group.remove()
 
     def _write_down(self, end: Ended) -> None:
-        """In two places, either of which is enough: whoever looks next brings the ledger up to date."""
-        for place in (self._fill_room, self._settle):
-            try:
-                place(end)
-                # Once the end is known; not last of all, or a runner killed here would leave its lock for ever.
-                locks.release(self.record.id)
-            except (Refusal, sqlite3.Error, OSError) as error:
-                trouble.complain(error)
+        """In the result file. The supervisor brings it into the ledger, for all who end at once; without one, we do."""
+        is_written = self._has_done(self._fill_room, end)
+        if not supervision.poke() or not is_written:
+            self._has_done(self._settle, end)
+            supervision.poke()
+
+    def _has_done(self, place: Callable[[Ended], None], end: Ended) -> bool:
+        try:
+            place(end)
+            # Once the end is known; not last of all, or a runner killed here would leave its lock for ever.
+            locks.release(self.record.id)
+            return True
+        except (Refusal, sqlite3.Error, OSError) as error:
+            trouble.complain(error, self.record.ref)
+            return False
 
     def _fill_room(self, end: Ended) -> None:
         self.room.write(wire.result_to_json(end.at, end.result, self.record.started_at))

@@ -16,13 +16,15 @@ from . import RELEASE, files, layout
 from .launch import detach
 
 _ASK = b"give way to "
+_SIZE = 1024
 
 
 def sign(lock: int) -> None:
     """Write into the lock file who holds it: the pid, and in a second line of which agent."""
     text = "%d\n%s\n" % (os.getpid(), json.dumps({"release": RELEASE, "agent": detach.AGENT}))
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, text.encode("ascii"), 0)
+    data = text.encode("ascii").ljust(_SIZE)  # all are of one size, so that a reader sees one of them and not none
+    os.pwrite(lock, data, 0)
+    os.ftruncate(lock, len(data))
 
 
 def is_ours(lock: int) -> bool:

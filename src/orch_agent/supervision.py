@@ -28,8 +28,8 @@ def ensure() -> None:
         poke(request)
 
 
-def poke(message: bytes = b"!") -> None:
-    """Have the supervisor look now, where there is one; it looks by itself before long."""
+def poke(message: bytes = b"!") -> bool:
+    """Have the supervisor look now; whether there is one to hear it. It looks by itself before long."""
     import socket  # who only looks needs none
 
     knock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -39,8 +39,11 @@ def poke(message: bytes = b"!") -> None:
         # Reached relative to its directory: the path of a socket may not be long.
         os.chdir(layout.root())
         knock.sendto(message, layout.SUPERVISOR_SOCKET)
+        return True
+    except BlockingIOError:
+        return True  # it has been told often enough
     except OSError:
-        pass  # nobody there, or it has been told often enough
+        return False
     finally:
         os.fchdir(here)
         os.close(here)

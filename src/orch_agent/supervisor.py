@@ -43,8 +43,10 @@ from .warden import Warden
 
 _QUIET = 5.0
 """Seconds between two looks when nothing happens."""
-_BUSY = 0.005
-"""Seconds that must pass between two looks."""
+_BUSY = 0.02
+"""Seconds that must pass between two looks, at least: whoever ends or is submitted meanwhile is seen by one."""
+_SHARE = 4
+"""Looking takes one part in so many of a processor at most, however much there is to look at."""
 _LEDGER = 3.0
 """Seconds for which the ledger is waited for: meanwhile nobody guards the memory."""
 _LOST = 3.0
@@ -55,7 +57,7 @@ _AFTER_TROUBLE = 0.1
 """Seconds of rest after something went wrong."""
 _VIEW_AFTER = 0.5
 """Seconds for which a job must have run to get a view: thousands of short ones need none."""
-_AT_ONCE = 2
+_AT_ONCE = 4
 """Jobs that may be on their way from admission to their start, for each processor."""
 
 
@@ -75,7 +77,7 @@ def main(handed: str = "") -> None:
     badness.stay_in_memory()
     supervisor = Supervisor(lock)
     supervisor.begin()
-    while supervisor.has_work():
+    while supervisor.is_at_work or supervisor.has_work():
         supervisor.survive(supervisor.pause)
         supervisor.turn()
 
@@ -86,7 +88,9 @@ class Supervisor:
     def __init__(self, lock: int) -> None:
         self.lock: Optional[int] = lock
         self.ear = _listen()
+        self.is_at_work = True
         self.wait = 0.0
+        self.next_look = 0.0
         self.next_care = 0.0
         self.viewed: set[str] = set()
         self.runners: dict[str, int] = {}
@@ -136,7 +140,8 @@ class Supervisor:
         while not select.select([self.ear], [], [], max(0.0, self._patience(until)))[0]:
             if time.monotonic() >= until or self.warden.look():
                 return
-        time.sleep(_BUSY)
+        # The first who speaks waits for nobody.
+        time.sleep(max(0.0, self.next_look - time.monotonic()))
         self._hear()
 
     def _patience(self, until: float) -> float:
@@ -156,6 +161,7 @@ class Supervisor:
     def turn(self) -> None:
         """Look once, and do what is to be done."""
         self.wait = _QUIET
+        self.is_at_work = False
         self.survive(self._take_care)
         if self.lock is not None:
             self.survive(self._start_some)
@@ -178,18 +184,22 @@ class Supervisor:
             queue.enlist(ledger, _LOST)
 
     def _start_some(self) -> None:
+        began, used = time.monotonic(), time.process_time()
         with open_ledger(_LEDGER) as ledger:
             starts = self._look(ledger)
+            self.is_at_work = ledger.is_busy()
         for record in starts:
             self._start(record)
         self._look_in(self.janitor.step())
+        self.next_look = began + max(_BUSY, _SHARE * (time.process_time() - used))
 
     def _look(self, ledger: Ledger) -> list[Record]:
         """Who is to be started, now that the ledger is closed again."""
         if queue.resolve_needs(ledger):
             self.wait = 0.0
-        running = [record for record in queue.active(ledger) if self._is_live(ledger, record)]
+        running = self._running(ledger)
         lost = [record for record in running if self._is_lost(record)]
+        self.runners = {one.id: self.runners[one.id] for one in running if one.id in self.runners}
         chosen: list[Record] = []
         on_their_way = sum(record.started_at is None for record in running)
         self.warden.look()
@@ -208,16 +218,21 @@ class Supervisor:
     def _look_in(self, seconds: float) -> None:
         self.wait = min(self.wait, max(0.0, seconds))
 
-    def _is_live(self, ledger: Ledger, record: Record) -> bool:
-        """Whether it still holds what it was given; a job whose runner has gone is seen to."""
-        if record.started_at is None:
-            return True
-        if not locks.is_held(layout.lock_file(record.id)):
+    def _running(self, ledger: Ledger) -> list[Record]:
+        """The jobs that hold what they were given; those whose runners have gone are seen to."""
+        active = queue.active(ledger)
+        gone = [one for one in active if one.started_at is not None and not locks.is_held(layout.lock_file(one.id))]
+        ids = {record.id for record in gone}
+        for record in observe.note_ends(ledger, gone):
             observe.look(ledger, record)
             now = ledger.get(record.id)
-            return now is not None and now.started_at is not None and now.ended_at is None
-        self._view(record)
-        return True
+            if now is not None and now.started_at is not None and now.ended_at is None:
+                ids.remove(record.id)
+        living = [record for record in active if record.id not in ids]
+        for record in living:
+            if record.started_at is not None:
+                self._view(record)
+        return living
 
     def _view(self, record: Record) -> None:
         """Open its view, once it has run for a while."""
@@ -231,7 +246,6 @@ class Supervisor:
     def _is_lost(self, record: Record) -> bool:
         """Whether it was admitted, and nobody starts it."""
         if record.started_at is not None:
-            self.runners.pop(record.id, None)
             return False
         self._look_in(_ON_THE_WAY)
         runner = self.runners.get(record.id)
@@ -249,10 +263,10 @@ class Supervisor:
         self.runners[record.id] = child
         if child == 0:
             try:
-                detach.become_runner(record.id)
-                runner.main(record.id)
+                detach.become_runner()
+                runner.main(record)
             except Exception as error:
-                trouble.complain(error)
+                trouble.complain(error, record.ref)
             finally:
                 os._exit(0)
 

@@ -109,10 +109,9 @@ def _settle_in(slave: Optional[int], log: Optional[int]) -> None:
     for target, source in enumerate(streams):
         os.dup2(source, target)
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            try:
-                signal.signal(number, signal.SIG_DFL)
-            except (OSError, ValueError):
-                pass  # reserved by the C library
+    for number in range(1, signal.NSIG):
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            pass  # KILL, STOP, and what is reserved by the C library
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

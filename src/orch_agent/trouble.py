@@ -35,10 +35,13 @@ def disk_is_full(path: str) -> bool:
     return found.f_bavail * found.f_frsize < _ROOM
 
 
-def complain(error: Exception) -> None:
-    """Tell it to whoever reads a companion's standard error, a file that may be on the full disk that it tells of."""
+def complain(error: Exception, of: str = "") -> None:
+    """Tell it to whoever reads a companion's standard error, a file that may be on the full disk that it tells of.
+
+    ``of``: the job that it is about, where that file is not one job's.
+    """
     try:
-        os.write(2, b"%a\n" % str(error))
+        os.write(2, (b"%a: " % of if of else b"") + b"%a\n" % str(error))
     except OSError:
         pass
 

@@ -129,16 +129,13 @@ def aside(work: Callable[[], None]) -> None:
         os._exit(0)
 
 
-def become_runner(job_id: str) -> None:
-    """In a fresh fork of the supervisor: a session of its own, nothing of what that has open, and its own name."""
-    from .. import layout
-
+def become_runner() -> None:
+    """In a fresh fork of the supervisor: a session of its own, nothing of what that has open but its errors."""
     os.setsid()
-    _let_go()
+    _let_go(standard=(0, 1))
     os.umask(0o077)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _hear_errors(os.path.join(layout.job_dir(job_id), "agent.err"))
 
 
 def _hear_errors(path: str) -> None:
@@ -149,10 +146,10 @@ def _hear_errors(path: str) -> None:
         pass  # a full or read-only disk: what it has to say is lost, the job is not
 
 
-def _let_go() -> None:
+def _let_go(standard: Sequence[int] = (0, 1, 2)) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
+    for stream in standard:
+        os.dup2(null, stream)
     os.closerange(3, 4096)
     os.umask(original_umask)
     badness.be_usual()
