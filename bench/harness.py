@@ -73,7 +73,7 @@ def measure(
         )
     if done.returncode:
         said = errors.read_text(errors="replace").strip().splitlines() or ["nothing"]
-        raise Failed(f"{' '.join(words)}: status {done.returncode}, said {said[-1]}")
+        raise Failed(f"{' '.join(words)}: status {done.returncode}, said {said[-2:]}")
     cpu, elapsed, resident = report.read_text().split()
     return Used(float(cpu), float(elapsed), int(resident) << 10)
 

@@ -55,7 +55,7 @@ def fill(host: World, oldest: float, newest: float) -> None:
             job_id = f"history{number:08d}"
             record = ledger.insert(job_id, number // NAMES + 1, spec, at - 60)
             ledger.claim(job_id, Start(at - 59, 4000 + number, str(number), "boot", None))
-            ledger.settle(job_id, Ended(at, Result(COMPLETED, 0, None, None, 1 << 28, 1.5)))
+            ledger.settle(ledger.get(job_id) or record, Ended(at, Result(COMPLETED, 0, None, None, 1 << 28, 1.5)))
             directory = host.agent.root / "jobs" / job_id
             directory.mkdir(parents=True)
             for name in ("usage", "times", "result.json"):

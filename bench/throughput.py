@@ -21,10 +21,10 @@ def figures() -> list[Figure]:
             "orch": lambda: _orch(host),
             "verb": lambda: _verb(host, tty=True),
             "plain": lambda: _verb(host, tty=False),
-            "bash": _bash,
+            "bash": bash,
         }
-        if shutil.which("tsp"):
-            ways["tsp"] = _task_spooler
+        if has_task_spooler():
+            ways["tsp"] = task_spooler
         speeds = {name: max(found) for name, found in in_turn(ROUNDS, **ways).items()}
     peer = f"tsp (no terminal): {speeds['tsp']:.0f}/s, " if "tsp" in speeds else "tsp is not installed; "
     beside = f"{peer}bare bash -lc true: {speeds['bash']:.0f}/s"
@@ -55,14 +55,21 @@ def _verb(host: World, tty: bool) -> float:
     return JOBS / (time.monotonic() - began)
 
 
-def _bash() -> float:
+def bash() -> float:
+    """Nothing but the shell that every job begins with."""
     began = time.monotonic()
     for _ in range(JOBS):
         subprocess.run(["bash", "-lc", "true"], check=True, timeout=60)
     return JOBS / (time.monotonic() - began)
 
 
-def _task_spooler() -> float:
+def has_task_spooler() -> bool:
+    """Whether it is installed."""
+    return shutil.which("tsp") is not None
+
+
+def task_spooler() -> float:
+    """A queue in C that keeps nothing."""
     env = {**os.environ, "TS_SOCKET": str(SCRATCH / "tsp.socket"), "TMPDIR": str(SCRATCH), "TS_MAXFINISHED": "1000"}
 
     def tsp(*words: str) -> None:
