@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -37,7 +38,8 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "PYENV_ROOT", "CI", "TMPDIR", "USER", "LOGNAM
 
 
 def pytest_configure() -> None:
-    """Leave the person's environment before anything is imported or run."""
+    """Leave the person's environment, and what a shell in the background made deaf, before anything is run."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for key in list(os.environ):
         if key not in _KEPT and not key.startswith(("ORCH_TEST_", "PYTEST_", "COV_")):
             del os.environ[key]

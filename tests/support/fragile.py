@@ -89,8 +89,10 @@ def _pass_on(directory: str, address: tuple[str, int]) -> None:
                     signal.pause()
                 return
             if not way:
-                with open(os.path.join(directory, "pieces"), "w") as file:
+                aside = os.path.join(directory, "pieces.new")
+                with open(aside, "w") as file:
                     file.write("{up} {down}".format(**passed))
+                os.replace(aside, os.path.join(directory, "pieces"))
             if ready is link:
                 os.write(1, data)
             else:
