@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from orch.errors import of_host
 from orch.model import HostStatus, is_live, label
 from orch_agent.model import JobView, rfc3339
 
@@ -84,9 +84,8 @@ def silence(told: Sequence[HostStatus]) -> Iterator[str]:
 
 
 def why(host: HostStatus) -> str:
-    """What is wrong with a host, its name told once."""
-    error, name = host.error or "", host.host.name
-    return error if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", error) else f"{name}: {error}"
+    """What is wrong with a silent host."""
+    return of_host(host.host.name, host.error or "")
 
 
 def waiting(told: Sequence[HostStatus]) -> Iterator[str]:
