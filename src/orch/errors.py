@@ -8,6 +8,7 @@ Invariants
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeGuard
@@ -63,6 +64,11 @@ def exit_status(error: Refusal) -> int:
     """What the program ends with."""
     chosen = error.status if isinstance(error, OrchError) else None
     return _STATUS.get(error.kind, REFUSED) if chosen is None else chosen
+
+
+def of_host(name: str, error: str) -> str:
+    """What is wrong with a host, its name told once."""
+    return error if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", error) else f"{name}: {error}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -39,6 +39,12 @@ class LinkLost(LinkDown):
     """The link broke after something was asked: whether it was done is not known."""
 
 
+def no_answer(patience: float | None) -> LinkLost:
+    """What was asked was not answered within ``patience`` seconds."""
+    assert patience is not None  # who waits for ever is never let down
+    return LinkLost(f"no answer within {patience:.2g} s")
+
+
 class Completed(NamedTuple):
     """A script that has ended."""
 
@@ -121,7 +127,7 @@ def run_process(
     try:
         done = subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout, start_new_session=True, env=env)
     except subprocess.TimeoutExpired:
-        raise LinkLost(f"no answer within {timeout:.2g} s") from None
+        raise no_answer(timeout) from None
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
@@ -143,7 +149,7 @@ class PipeStream:
         left = LONGEST
         while b"\n" not in chunks[-1] and left > 0:
             if not select.select([self.fileno()], [], [], patience)[0]:
-                raise LinkLost(f"no answer within {patience:.2g} s")
+                raise no_answer(patience)
             chunks.append(os.read(self.fileno(), self.CHUNK))
             left -= len(chunks[-1])
             if not chunks[-1]:
@@ -167,7 +173,7 @@ class PipeStream:
         while mark not in self._ahead:
             ready = select.select(ends, [], [], patience)[0]
             if not ready:
-                raise LinkLost(f"no answer within {patience:.2g} s")
+                raise no_answer(patience)
             if ready[0] != self.fileno():
                 said = os.read(ready[0], self.CHUNK)
                 self._said = (self._said + said)[-_REMEMBERED:]
@@ -223,7 +229,7 @@ class ProcessStream(PipeStream):
             out, err = self._process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             ProcessStream.kill(self)
-            raise LinkLost(f"no answer within {timeout:.2g} s") from None
+            raise no_answer(timeout) from None
         except ValueError:  # already finished
             out, err = b"", b""
         return Completed(self._process.wait(), ahead + out, self._said + err)

@@ -16,7 +16,7 @@ Laptops = Callable[..., Laptop]
 
 @pytest.fixture
 def mine(machine: Machine, laptop: Laptops) -> Laptop:
-    machine.run("mkdir -p ~/work/deep '/tmp/with blank'")
+    machine.run("mkdir -p ~/code/deep '/tmp/with blank'")
     return laptop(machine)
 
 
@@ -29,24 +29,24 @@ def where(mine: Laptop, *words: str, cwd: Path | None = None) -> str:
 
 def test_below_the_home_there(mine: Laptop) -> None:
     assert where(mine, "pwd") == "/home/me"
-    for given in ("work", "~/work", "./work/deep/..", str(mine.home / "work")):
-        assert where(mine, "pwd", "--cwd", given) == "/home/me/work"
+    for given in ("code", "~/code", "./code/deep/..", str(mine.home / "code")):
+        assert where(mine, "pwd", "--cwd", given) == "/home/me/code"
     assert where(mine, "pwd", "--cwd", "/tmp/with blank") == "/tmp/with blank"
     assert where(mine, "pwd", "--cwd", "~") == where(mine, "pwd", "--cwd", str(mine.home)) == "/home/me"
 
 
 def test_the_same_submission_is_the_same_job(mine: Laptop) -> None:
-    for given in ("work", "~/work", "/home/me/work"):
+    for given in ("code", "~/code", "/home/me/code"):
         done = mine("run", "once", "true", "--cwd", given, "--id", "key", "--json")
-        assert done.json["job"]["cwd"] == "/home/me/work" and done.json["job"]["run"] == 1
-    assert mine("run", "once", "true", "--cwd", "work/deep", "--id", "key", "--json").error["kind"] == "conflict"
+        assert done.json["job"]["cwd"] == "/home/me/code" and done.json["job"]["run"] == 1
+    assert mine("run", "once", "true", "--cwd", "code/deep", "--id", "key", "--json").error["kind"] == "conflict"
 
 
 def test_a_repositorys_own_jobs(mine: Laptop, tmp_path: Path) -> None:
-    (mine.home / "work" / "deep").mkdir(parents=True)
-    (mine.home / "work" / "orch.toml").write_text('[jobs.pwd]\ncommand = "pwd"\n')
-    assert where(mine, cwd=mine.home / "work" / "deep") == "/home/me/work"
-    assert where(mine, "--cwd", "work/deep", cwd=mine.home / "work") == "/home/me/work/deep"
+    (mine.home / "code" / "deep").mkdir(parents=True)
+    (mine.home / "code" / "orch.toml").write_text('[jobs.pwd]\ncommand = "pwd"\n')
+    assert where(mine, cwd=mine.home / "code" / "deep") == "/home/me/code"
+    assert where(mine, "--cwd", "code/deep", cwd=mine.home / "code") == "/home/me/code/deep"
     (tmp_path / "orch.toml").write_text('[jobs.pwd]\ncommand = "pwd"\n')
     done = mine("run", "pwd", cwd=tmp_path)
     assert done.status == 1 and f"there is no directory '{tmp_path}' on box" in done.err

@@ -180,7 +180,8 @@ class Interleavings(RuleBasedStateMachine):
             assert job.runner_killed and end["exit_code"] is None, end
         else:
             assert end["state"] == "CANCELLED" and job.cancelled, end
-        assert list((self.agent.root / "live").glob(f"{job.key}.*")) == []
+        live = self.agent.root / "live"
+        eventually(lambda: not list(live.glob(f"{job.key}.*")), "its lock has gone: it goes after the result has come")
         eventually(lambda: self.agent._find(f"\0{job.key}\0") is None, "nobody stays with a job that is over")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from orch.errors import of_host
 from orch.model import HostStatus, called, gathered, is_live, label, span
 from orch_agent.model import COMPLETED, PENDING, JobView, rfc3339
 
@@ -136,9 +136,8 @@ def silence(told: Sequence[HostStatus]) -> Iterator[str]:
 
 
 def why(host: HostStatus) -> str:
-    """What is wrong with a host, its name told once."""
-    error, name = host.error or "", host.host.name
-    return error if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", error) else f"{name}: {error}"
+    """What is wrong with a silent host."""
+    return of_host(host.host.name, host.error or "")
 
 
 def waiting(told: Sequence[HostStatus]) -> Iterator[str]:

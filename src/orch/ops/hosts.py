@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from orch import config, settings
 from orch.answers import nonsense
-from orch.errors import OrchError, nearest
+from orch.errors import OrchError, nearest, of_host
 from orch.model import Host, is_meant
 from orch.providers import provider_of
 from orch.remote import Answer, Remote
@@ -75,10 +75,10 @@ class Hosts(NamedTuple):
 
     def groups(self, refs: Sequence[str], host: str | None = None) -> list[Group]:
         """The jobs by the host that has them, so that each host is asked once."""
-        grouped: dict[str, tuple[Remote, list[str]]] = {}
+        grouped: dict[str, Group] = {}
         for ref, remote in self.of_jobs(refs, host).items():
-            grouped.setdefault(remote.host.name, (remote, []))[1].append(ref)
-        return [Group(*group) for group in grouped.values()]
+            grouped.setdefault(remote.host.name, Group(remote, [])).refs.append(ref)
+        return list(grouped.values())
 
 
 def load() -> Hosts:
@@ -197,7 +197,7 @@ def _nowhere(ref: str, silent: Mapping[str, Exception]) -> Exception:
     first = told[0][1]
     if not isinstance(first, OrchError):
         return first
-    why = "; ".join(str(error) if name in str(error) else f"{name}: {error}" for name, error in told)
+    why = "; ".join(of_host(name, str(error)) for name, error in told)
     return OrchError(first.kind, f"no host that answers has {ref}: {why}", first.hint or "orch status")
 
 

@@ -26,7 +26,6 @@ from orch.errors import OrchError
 from orch.transport import LinkDown
 
 LANES, WIDTH = 64, 8  # at most so many connections of so many sessions; two are left for the person's own
-PATH_LIMIT = 80  # bytes: macOS takes 104, and ssh appends 17 while it opens a socket
 CONNECT = 30  # seconds in which a connection must be made, whatever it is that takes long
 _POLL = 0.02
 
@@ -167,12 +166,7 @@ class ConnectionFailed(Exception):
 
 def disconnect(socket: str) -> None:
     """End the ssh that listens there; one that does not answer ends by itself, when its link counts as dead."""
-    import subprocess
-
-    asked = ["ssh", "-F", "none", "-S", socket, "-O", "exit", "x"]
-    try:
-        subprocess.run(asked, stdin=-3, stdout=-3, stderr=-3, timeout=3)
-    except subprocess.TimeoutExpired:
+    if _told(socket, "exit") is None:
         _unlink(socket)
 
 
@@ -214,15 +208,18 @@ def _await(lock: int, until: float | None) -> None:
 
 
 def _listens(socket: str) -> bool:
-    if not os.path.exists(socket):
-        return False
+    return os.path.exists(socket) and _told(socket, "check") == 0
+
+
+def _told(socket: str, command: str) -> int | None:
+    """The status of telling the ssh that listens there what to do; None where it does not answer."""
     import subprocess
 
-    asked = ["ssh", "-F", "none", "-S", socket, "-O", "check", "x"]
+    words = ["ssh", "-F", "none", "-S", socket, "-O", command, "x"]
     try:
-        return subprocess.run(asked, stdin=-3, stdout=-3, stderr=-3, timeout=3).returncode == 0
+        return subprocess.run(words, stdin=-3, stdout=-3, stderr=-3, timeout=3).returncode
     except subprocess.TimeoutExpired:
-        return False
+        return None
 
 
 def _failed_since(errors: str, began: float) -> str:

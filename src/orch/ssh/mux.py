@@ -17,7 +17,7 @@ import sys
 import time
 
 from orch.errors import OrchError
-from orch.transport import LONGEST, LOST, Completed, LinkLost, PipeStream
+from orch.transport import LONGEST, LOST, Completed, PipeStream, no_answer
 
 _HELLO, _NEW_SESSION = 1, 0x10000002
 _DENIED, _FAILURE, _EXIT_MESSAGE = 0x80000002, 0x80000003, 0x80000004
@@ -59,7 +59,7 @@ class MuxStream(PipeStream):
                 passed = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))
                 self._control.sendmsg([b"\0"], [passed])
         except TimeoutError:
-            raise LinkLost(f"no answer within {_LISTENS:.2g} s") from None
+            raise no_answer(_LISTENS) from None
         except OSError:
             pass  # nobody listens: the pipes end here, and no status will come
 
@@ -74,7 +74,7 @@ class MuxStream(PipeStream):
             out, err = self._rest(until)
             self._status, said = self._last_words(until)
         except TimeoutError:
-            raise LinkLost(f"no answer within {timeout:.2g} s") from None
+            raise no_answer(timeout) from None
         finally:
             self.kill()
         ahead, self._ahead = self._ahead, b""
