@@ -95,6 +95,7 @@ def test_results_survive_the_file(end: Ended) -> None:
         assert wire.result_from_json(text[:cut]) is None, "half a result is none"
 
 
+durations = st.floats(0, 1e9)
 texts = st.text(st.characters(exclude_categories=["Cs"]) | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF))
 specs = st.builds(
     JobSpec,
@@ -106,7 +107,13 @@ specs = st.builds(
     keep_children=st.booleans(),
     mem=st.none() | st.integers(1),
     cpus=st.floats(0, 1000),
+    mem_max=st.none() | st.integers(1),
+    timeout=st.none() | durations,
     retries=st.integers(0, 1000),
+    retry_delay=durations,
+    nice=st.integers(-100, 100),
+    log_max=st.integers(0),
+    stall=st.none() | durations,
     after=st.lists(texts, max_size=3).map(tuple),
     array=st.none() | texts,
 )
