@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional
 
 from . import layout, memory, schedule, usage
-from .ledger import Ledger, Record
+from .ledger import Ledger, Record, stored_end
 from .model import CANCELLED, COMPLETED, Ended, JobSpec, Result
 
 FLOOR = 32 << 20
@@ -208,7 +208,5 @@ def _end_unstarted(ledger: Ledger, owner: str, ended: Ended) -> None:
 
 
 def _state(record: Record) -> str:
-    from .ledger import stored_end
-
     end = stored_end(record)
     return end.result.state if end else COMPLETED

@@ -105,8 +105,12 @@ def verdict(
         return state, why or usual
     if number is not None:
         return FAILED, "killed by %s" % _signal_name(number)
-    reason = "%d processes it left behind were ended (--keep-children keeps them)" % left if left else None
+    reason = "%s it left behind %s ended (--keep-children keeps them)" % _some(left) if left else None
     return (COMPLETED if code == 0 else FAILED), reason
+
+
+def _some(processes: int) -> tuple[str, str]:
+    return ("1 process", "was") if processes == 1 else ("%d processes" % processes, "were")
 
 
 def _signal_name(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from tests.faults import mounts
 from tests.support.agent import Agent, eventually
 from tests.support.cli import Orch
+from tests.support.laptop import Laptop
+from tests.support.machine import Machine
 
 LIMIT = 1 << 20
 LINE = 64
@@ -201,3 +204,15 @@ def test_whoever_adopts_a_job_holds_its_log_to_the_limit(agent: Agent) -> None:
     eventually(lambda: path.stat().st_blocks * 512 < 2 * LIMIT, "its log has lost its middle")
     agent.call("cancel", jobs=["flood"], grace=0)
     assert agent.show("flood")["log_lost_bytes"] > LIMIT
+
+
+def test_over_a_link(machine: Machine, laptop: Callable[..., Laptop]) -> None:
+    mine = laptop(machine)
+    assert mine("run", "flood", "seq 1000000 1060000", "--log-max", "64K", "--wait").status == 0
+    out = mine("logs", "flood").out
+    head, _, tail = out.partition("[orch: ")
+    note, _, tail = tail.partition("\n")
+    assert note.endswith(" are missing here: --log-max 64K]")
+    assert numbers(head.encode()) == list(range(1000000, 1000000 + head.count("\n")))
+    assert numbers(tail.encode()) == list(range(1060001 - tail.count("\n"), 1060001))
+    assert "log lost" in mine("show", "flood").out

@@ -25,6 +25,7 @@ LOOK     orch status [NAME...] [--all] --json   -> {"jobs": [JOB...], "hosts": [
          attempts before this one; usage_curve: {"seconds": [...], "mem_bytes": [...], "cpu_seconds": [...], ...}
 READ     orch logs NAME [--tail N] [--since 10m] [--grep RE]      the job's bytes on standard output
          orch logs NAME --new READER            only what READER has not seen; the way to poll
+         In a log beyond --log-max stands: [orch: 3.2GB are missing here: --log-max 10G]
 WAIT     orch wait NAME... [--timeout 10m] [--any] --json         -> {"jobs": [JOB...], "timed_out": false}
          exit status = the job's own; 128+n signal n; 124 TIMEOUT; 137 OUT_OF_MEMORY; 143 CANCELLED;
          255 lost (NODE_FAIL, PREEMPTED), --timeout reached, or orch itself failed
