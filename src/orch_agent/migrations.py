@@ -49,9 +49,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN why TEXT",
         "ALTER TABLE jobs ADD COLUMN admitted_at REAL",
         "ALTER TABLE jobs ADD COLUMN reserved INTEGER",
+        # However many wait, a look costs what there is to do: by themselves in their order, tasks within their array.
         "CREATE INDEX jobs_queue ON jobs (nice, submitted_at, run)"
-        " WHERE queued AND admitted_at IS NULL AND ended_at IS NULL",
-        "CREATE INDEX jobs_active ON jobs (admitted_at) WHERE admitted_at IS NOT NULL AND ended_at IS NULL",
+        " WHERE queued AND admitted_at IS NULL AND ended_at IS NULL AND array_id IS NULL",
+        "CREATE INDEX jobs_tasks ON jobs (array_id, nice, submitted_at, run)"
+        " WHERE queued AND admitted_at IS NULL AND ended_at IS NULL AND array_id IS NOT NULL",
+        "CREATE INDEX jobs_due ON jobs (due) WHERE due IS NOT NULL AND admitted_at IS NULL AND ended_at IS NULL",
+        "CREATE INDEX jobs_unlisted ON jobs (submitted_at)"
+        " WHERE NOT queued AND started_at IS NULL AND ended_at IS NULL",
+        "CREATE INDEX jobs_active ON jobs (admitted_at)"
+        " WHERE ended_at IS NULL AND (admitted_at IS NOT NULL OR started_at IS NOT NULL)",
         "CREATE INDEX jobs_array ON jobs (array_id) WHERE array_id IS NOT NULL",
         # Whom a queued job still waits for. A row goes when the job it names has completed.
         "CREATE TABLE needs (job_id TEXT, needs_id TEXT, PRIMARY KEY (job_id, needs_id)) WITHOUT ROWID",
@@ -62,8 +69,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (job_id, attempt)
         ) WITHOUT ROWID
         """,
-        # What earlier runs of a name teach: bytes to reserve and seconds they take.
-        "CREATE TABLE learned (name TEXT PRIMARY KEY COLLATE NOCASE, mem INTEGER, seconds REAL, runs INTEGER)",
+        # What earlier runs of a name teach: bytes to reserve and seconds they take. `past`: peak and seconds of the
+        # newest ones, to which each end adds, so that no other row has to be read for that.
+        "CREATE TABLE learned (name TEXT PRIMARY KEY COLLATE NOCASE, mem INTEGER, seconds REAL, runs INTEGER, past TEXT)",
         # The highest run of a name that is no longer in `jobs`.
         "CREATE TABLE pruned (name TEXT PRIMARY KEY COLLATE NOCASE, last_run INTEGER, at REAL)",
         """
@@ -71,21 +79,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         WHEN NEW.started_at IS NOT NULL AND OLD.queued AND OLD.admitted_at IS NULL
         BEGIN SELECT RAISE(IGNORE); END
         """,
-    ),
-    (
-        # However many wait, a look costs what there is to do: by themselves in their order, tasks within their array.
-        "DROP INDEX jobs_queue",
-        "CREATE INDEX jobs_queue ON jobs (nice, submitted_at, run)"
-        " WHERE queued AND admitted_at IS NULL AND ended_at IS NULL AND array_id IS NULL",
-        "CREATE INDEX jobs_tasks ON jobs (array_id, nice, submitted_at, run)"
-        " WHERE queued AND admitted_at IS NULL AND ended_at IS NULL AND array_id IS NOT NULL",
-        "CREATE INDEX jobs_due ON jobs (due) WHERE due IS NOT NULL AND admitted_at IS NULL AND ended_at IS NULL",
-        "CREATE INDEX jobs_unlisted ON jobs (submitted_at)"
-        " WHERE NOT queued AND started_at IS NULL AND ended_at IS NULL",
-        "DROP INDEX jobs_active",
-        "CREATE INDEX jobs_active ON jobs (admitted_at)"
-        " WHERE ended_at IS NULL AND (admitted_at IS NOT NULL OR started_at IS NOT NULL)",
-        # Peak and seconds of the newest runs: each end adds to it, and no other has to be read for that.
-        "ALTER TABLE learned ADD COLUMN past TEXT",
     ),
 )
