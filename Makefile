@@ -9,7 +9,7 @@ demo:    # set up what the main job needs, then run its three jobs side by side
 	examples/three-jobs/run
 
 test: setup lint    # everything CI checks
-	python39=$$(tools/python39) && ORCH_TEST_PYTHON39=$$python39 .venv/bin/pytest
+	python39=$$(tools/python39) && ORCH_TEST_PYTHON39=$$python39 .venv/bin/pytest -n 3    # they mostly wait
 
 setup:    # all that the tests need: system packages, Python packages, a Python 3.9
 	tools/system-packages venv tmux zsh fish node gcc faketime ps setpriv unshare nsenter ip ssh sshd less

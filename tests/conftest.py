@@ -47,15 +47,27 @@ def pytest_configure() -> None:
     os.environ["TMUX_TMPDIR"] = _session_home.name
 
 
+_found: list[str] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what one of several processes of tests has found."""
+    _found.extend(getattr(node, "workeroutput", {}).get("found", []))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run if the person's files were touched, or something was left running."""
     for left in list(Held.living):
-        print(f"\nLEFT RUNNING: {left}", file=sys.stderr)
+        _found.append(f"LEFT RUNNING: {left}")
         left.kill()
-        session.exitstatus = 3
     touched = _tripwire.touched()
     if touched:
-        print(f"\nTRIPWIRE: the tests touched {', '.join(touched)}", file=sys.stderr)
+        _found.append(f"TRIPWIRE: the tests touched {', '.join(touched)}")
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["found"] = _found
+    elif _found:
+        print("", *dict.fromkeys(_found), sep="\n", file=sys.stderr)
         session.exitstatus = 3
 
 
