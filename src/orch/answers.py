@@ -23,11 +23,12 @@ _MOST = 1 << 63  # bytes, seconds: more than anybody has
 _RUNS = 10**9
 
 
-class _Answer(dict[str, Any]):
-    """An object that a host said. To ask for what it lacks is that host's error."""
+class Answer(dict[str, Any]):
+    """An object that a host said, and ``said`` as it came. To ask for what it lacks is that host's error."""
 
-    def __init__(self, host: str, fields: Mapping[str, Any]) -> None:
-        super().__init__(fields)
+    def __init__(self, host: str, said: Mapping[str, Any]) -> None:
+        super().__init__(said)
+        self.said = said
         self._host = host
 
     def __missing__(self, key: str) -> Any:
@@ -39,9 +40,9 @@ def nonsense(host: str, why: str) -> OrchError:
     return OrchError("host", f"the answer of the agent on {host} makes no sense: {why}", f"orch doctor {host}")
 
 
-def checked(host: str, fields: Mapping[str, Any]) -> _Answer:
+def checked(host: str, fields: Mapping[str, Any]) -> Answer:
     """The answer, with the jobs in it named after ``host``; refuses one that makes no sense."""
-    answer = _Answer(host, fields)
+    answer = Answer(host, fields)
     for key, is_right in _FIELDS.items():
         if key in answer and not is_right(answer[key]):
             raise nonsense(host, f"{key} is no {key} that there can be")
@@ -66,16 +67,19 @@ def jobs(said: list[Any], host: str, packed: bool) -> Iterator[dict[str, Any]]:
 
 def job(said: Any, host: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A job as every face may show it; what it does not say is as in ``before``."""
-    if isinstance(said, dict) and all(_may_be(key, value) for key, value in said.items()):
-        whole = {**(before or _UNSAID), **said, "host": host}
-        if all(whole[key] is not None for key in _NEEDED):
-            return whole
-    raise nonsense(host, "it holds a job that there cannot be")
+    if not isinstance(said, dict):
+        raise _no_job(host)
+    for key, value in said.items():
+        if value is not None and key in _JOB and not _JOB[key](value):
+            raise _no_job(host)
+    whole = {**(before or _UNSAID), **said, "host": host}
+    if None in (whole["name"], whole["run"], whole["state"]):
+        raise _no_job(host)
+    return whole
 
 
-def _may_be(key: str, value: Any) -> bool:
-    """Whether a job may have this; what we do not know it may."""
-    return value is None or key not in _JOB or _JOB[key](value)
+def _no_job(host: str) -> OrchError:
+    return nonsense(host, "it holds a job that there cannot be")
 
 
 def facts(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +199,6 @@ _FIELDS: Mapping[str, _Check] = {
     "host": lambda value: isinstance(value, dict),
 }
 """What each thing is that an answer may hold, whatever the verb."""
-_NEEDED = ("name", "run", "state")
 _JOB: Mapping[str, _Check] = {
     "name": lambda value: isinstance(value, str) and is_name(value),
     "run": lambda value: _is_count(value) and 0 < value < _RUNS,

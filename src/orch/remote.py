@@ -54,7 +54,7 @@ _PACKAGES = {
 
 _ARGUMENT = 16 << 10  # bytes, twice as many as hex digits: Linux takes 128 KiB in one argument
 
-Answer = dict[str, Any]
+Answer = answers.Answer
 
 
 class Remote:

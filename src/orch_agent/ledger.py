@@ -285,17 +285,13 @@ class Ledger:
         """Every task of an array, in order."""
         return self._select("WHERE array_id = ? ORDER BY run", [array_id])
 
-    def live(self) -> list[Record]:
-        """Every job that has not ended, oldest first."""
-        return self._select("WHERE ended_at IS NULL ORDER BY submitted_at, name, run")
+    def live_since(self, since: float) -> list[Record]:
+        """Every job that has not ended, or ended at ``since`` or later, by time of submission."""
+        return self._select("WHERE ended_at IS NULL OR ended_at >= ? ORDER BY submitted_at, name, run", [since])
 
     def live_runs(self, name: str) -> list[Record]:
         """The runs of ``name`` that have not ended."""
         return self._select("WHERE ended_at IS NULL AND name = ?", [name])
-
-    def ended_since(self, since: float) -> list[Record]:
-        """Every job that ended at ``since`` or later, by time of submission."""
-        return self._select("WHERE ended_at >= ? ORDER BY submitted_at, name, run", [since])
 
     def is_busy(self) -> bool:
         """Whether a job has not ended."""

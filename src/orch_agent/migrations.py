@@ -71,7 +71,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         # What earlier runs of a name teach: bytes to reserve and seconds they take. `past`: peak and seconds of the
         # newest ones, to which each end adds, so that no other row has to be read for that.
-        "CREATE TABLE learned (name TEXT PRIMARY KEY COLLATE NOCASE, mem INTEGER, seconds REAL, runs INTEGER, past TEXT)",
+        """
+        CREATE TABLE learned (
+            name TEXT PRIMARY KEY COLLATE NOCASE, mem INTEGER, seconds REAL, runs INTEGER, past TEXT
+        )
+        """,
         # The highest run of a name that is no longer in `jobs`.
         "CREATE TABLE pruned (name TEXT PRIMARY KEY COLLATE NOCASE, last_run INTEGER, at REAL)",
         """

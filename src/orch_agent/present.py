@@ -20,7 +20,8 @@ def job_view(record: Record, state: State, learned: Optional[int] = None) -> Job
     used = _used(record, ended)
     waits = used.waiting_for_input if used and not ended else None
     still = _still(used) if used and not ended else None
-    mem = next((one for one in (record.mem, record.reserved, learned) if one is not None), None)
+    granted = record.reserved if record.mem is None else record.mem
+    mem = learned if granted is None else granted
     return {
         "id": record.id,
         "name": record.name,

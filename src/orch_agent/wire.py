@@ -55,15 +55,15 @@ def spec_from_json(text: str) -> JobSpec:
     return spec_from(json.loads(text))
 
 
-_NUMBER = (int, float)
-_KINDS: Mapping[str, Any] = {
-    **dict.fromkeys(("name", "command", "cwd", "array"), str),
-    **dict.fromkeys(("tty", "keep_children"), bool),
-    **dict.fromkeys(("mem", "mem_max", "retries", "nice", "log_max"), int),
-    **dict.fromkeys(("cpus", "timeout", "retry_delay", "stall"), _NUMBER),
-    "env": dict,
-    "after": (list, tuple),
+_KINDS: Mapping[str, frozenset[type]] = {
+    **dict.fromkeys(("name", "command", "cwd", "array"), frozenset({str})),
+    **dict.fromkeys(("tty", "keep_children"), frozenset({bool})),
+    **dict.fromkeys(("mem", "mem_max", "retries", "nice", "log_max"), frozenset({int})),
+    **dict.fromkeys(("cpus", "timeout", "retry_delay", "stall"), frozenset({int, float})),
+    "env": frozenset({dict}),
+    "after": frozenset({list, tuple}),
 }
+_NONE: Mapping[str, str] = {}
 
 
 def spec_from(fields: Mapping[str, Any]) -> JobSpec:
@@ -72,12 +72,15 @@ def spec_from(fields: Mapping[str, Any]) -> JobSpec:
         raise Refusal("usage", "a specification is an object")
     known = {key: value for key, value in fields.items() if value is not None and key in _KINDS}
     for key, value in known.items():
-        if not isinstance(value, _KINDS[key]) or (isinstance(value, bool) and _KINDS[key] is not bool):
+        if type(value) not in _KINDS[key]:
             raise Refusal("usage", "the specification's %s is of another type" % key)
-    if not all(isinstance(value, str) for value in [*known.get("env", {}).values(), *known.get("after", ())]):
+    if "after" in known:
+        known["after"] = tuple(known["after"])
+    texts = [*known.get("env", _NONE).values(), *known.get("after", ())]
+    if texts and not all(isinstance(value, str) for value in texts):
         raise Refusal("usage", "the specification's env or after holds something that is no text")
     try:
-        return JobSpec(**{**known, **({"after": tuple(known["after"])} if "after" in known else {})})
+        return JobSpec(**known)
     except TypeError:
         raise Refusal("usage", "a job needs a name and a command") from None
 

@@ -64,7 +64,8 @@ def test_a_host_that_takes_connections_and_is_silent(machine: Machine, laptop: L
 def test_a_host_that_falls_silent(machine: Machine, laptop: Laptops) -> None:
     """The lane is there, and nothing comes through it."""
     mine = laptop(machine)
-    assert mine("run", "job", "sleep 300").status == mine("status").status == 0
+    assert mine("run", "job", "sleep 300").status == 0
+    eventually(lambda: rows(mine("status").out)["job"][1] == "RUNNING", "it runs, and the laptop knows")
     machine.freeze_sshd()
     *others, status = at_once(mine, [*ONCE[1:3], ["status"]])
     for done in others:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orch import paths
-from orch.cli import main
+from orch.cli import main, status_table
 from orch.cli.status_table import as_json, lines, notes, part
 from orch.errors import OrchError
 from orch.model import Host, HostStatus, label
@@ -136,8 +136,9 @@ def test_tasks_of_an_array_that_wait_are_one_row() -> None:
         "many  7    PENDING    -        -            attempt 2 of 4",
         "many  8-9  PENDING    -        -",
     ]
-    assert len(part(told(*jobs), [0])) == 6
-    assert part(told(*jobs), [1]) == []
+    assert len(part(told(*jobs), [0], header=False)) == 6
+    assert part(told(*jobs), [0], header=True)[0].startswith("NAME")
+    assert part(told(*jobs), [1], header=True) == []
 
 
 def test_what_a_waiting_job_will_reserve() -> None:
@@ -315,3 +316,13 @@ def test_names_that_are_none_are_never_completed(name: str) -> None:
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"as_of": 1.0, "jobs": [job(name)], "host": {}}))
     assert cache.names() == []
+
+
+def test_a_thousand_rows_are_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a host that answers is not looked up in the cache."""
+    seen: list[object] = []
+    monkeypatch.setattr(ops_hosts, "load", lambda: hosts(one=well(job("a"), job("b"))))
+    monkeypatch.setattr(cache, "load", seen.append)
+    monkeypatch.setattr(status_table, "table", lambda rows, _: seen.append(rows) or ["line"] * len(rows))
+    assert main.dispatch(["status"]) == 0
+    assert len(seen) == 1

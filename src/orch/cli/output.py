@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 from orch_agent.model import COMPLETED, PENDING, RUNNING
@@ -83,10 +83,10 @@ def size(count: int | None) -> str:
 
 def local_time(text: str | None) -> str:
     """``2026-02-16 14:30:00`` here, of a time in RFC 3339; ``-`` for none."""
-    from datetime import datetime
-
     if text is None:
         return "-"
+    from datetime import datetime
+
     try:
         return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError):
@@ -109,13 +109,11 @@ def length(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
-def table(rows: Sequence[Sequence[str]], colours: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]], colours: Iterable[Sequence[str]]) -> list[str]:
     """Lines of aligned columns; ``colours`` has for each row a code for each cell, or nothing."""
     cells = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    plain = not has_colours()
-    lines = []
-    for row, codes in zip(cells, colours, strict=True):
-        padded = [*map(str.ljust, row[:-1], widths), row[-1]]
-        lines.append("  ".join(padded if plain or not codes else map(colour, padded, codes)).rstrip())
-    return lines
+    padded = [[*map(str.ljust, row[:-1], widths), row[-1]] for row in cells]
+    if has_colours():
+        padded = [list(map(colour, row, codes)) if codes else row for row, codes in zip(padded, colours, strict=True)]
+    return ["  ".join(row).rstrip() for row in padded]

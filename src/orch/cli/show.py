@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from orch.model import called, is_live, label
 from orch.ops import hosts
 from orch.ops.jobs import show
-from orch.remote import Answer
 from orch_agent.model import JobView
 
 from . import autopsy, options
@@ -35,7 +35,7 @@ def main(args: Arguments) -> int:
     return 0
 
 
-def _lines(shown: Answer) -> Iterator[str]:
+def _lines(shown: Mapping[str, Any]) -> Iterator[str]:
     job: JobView = shown["job"]
     yield colour(label(job), BOLD) + "  " + colour(job["state"], state_colour(job["state"]))
     yield from _table(_facts(shown, job))
@@ -57,12 +57,12 @@ def _table(facts: Iterator[tuple[str, str]]) -> Iterator[str]:
     return (f"  {name:<{width}}  {clean(text)}" for name, text in told)
 
 
-def _attempt(one: Answer) -> str:
+def _attempt(one: Mapping[str, Any]) -> str:
     peak = "" if one["mem_peak_bytes"] is None else f", {size(one['mem_peak_bytes'])} at its peak"
     return clean(f"  {one['attempt']}  {one['state']}  {local_time(one['ended_at'])}  {one['why']}{peak}")
 
 
-def _facts(shown: Answer, job: JobView) -> Iterator[tuple[str, str]]:
+def _facts(shown: Mapping[str, Any], job: JobView) -> Iterator[tuple[str, str]]:
     yield "waits for input", f"orch send {called(job)} TEXT" if is_live(job) and job["waiting_for_input"] else ""
     yield "prompt", job["prompt"] or ""
     yield "reason", "" if shown["autopsy"] else job["reason"] or ""

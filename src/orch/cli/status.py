@@ -14,7 +14,7 @@ from orch_agent.model import JobRef
 from . import options
 from .args import Arguments, Command, Option
 from .output import document, note, say
-from .status_table import as_json, lines, notes, part, why
+from .status_table import as_json, notes, part, why
 
 SOON = 1.0  # seconds in which most hosts answer
 
@@ -66,7 +66,7 @@ def _document(board: Board, names: Sequence[str]) -> int:
 
 def _table(board: Board, names: Sequence[str]) -> int:
     """Who answers soon is not held up by who does not: they come below."""
-    answered = board.hear(SOON if len(board.told()) > 1 else None)
+    answered = board.hear(SOON if len(board) > 1 else None)
     early = _say_rows(board.told(), answered, header=True)
     late = board.hear()
     told = board.told()
@@ -82,11 +82,11 @@ def _table(board: Board, names: Sequence[str]) -> int:
 
 def _say_rows(told: Sequence[HostStatus], places: Sequence[int], header: bool) -> bool:
     """Print the rows of some hosts; whether there were any."""
-    rows = part(told, places)
-    for line in [*lines(told)[:1], *rows] if header and rows else rows:
+    lines = part(told, places, header)
+    for line in lines:
         say(line)
     sys.stdout.flush()
-    return bool(rows)
+    return bool(lines)
 
 
 def _refusal(told: Sequence[HostStatus], names: Sequence[str]) -> OrchError | None:

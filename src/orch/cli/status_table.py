@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from orch.errors import of_host
@@ -40,11 +40,14 @@ def rows(told: Sequence[HostStatus], live_first: bool = False) -> list[Row]:
     return [*(row for row in found if is_live(row.job)), *ended]
 
 
-def part(told: Sequence[HostStatus], places: Collection[int]) -> list[str]:
-    """The rows of some hosts only, without the header, laid out as in the whole table."""
-    every = rows(told)
-    laid_out = _laid_out(told, every)[1:]
-    return [line for row, line in zip(every, laid_out, strict=True) if row.place in places]
+def part(told: Sequence[HostStatus], places: Collection[int], header: bool) -> list[str]:
+    """The rows of some hosts only, laid out as in the whole table, below the header where that is wanted."""
+    every = rows(told) if places else []
+    if not any(row.place in places for row in every):
+        return []
+    first, *laid_out = _laid_out(told, every)
+    chosen = [line for row, line in zip(every, laid_out, strict=True) if row.place in places]
+    return [first, *chosen] if header else chosen
 
 
 def _alike(job: JobView) -> object:
@@ -58,8 +61,11 @@ def _laid_out(told: Sequence[HostStatus], every: Sequence[Row]) -> list[str]:
     if not every:
         return []
     columns = _columns(told, every)
-    cells = [list(columns), *([_cell(column, row) for column in columns] for row in every)]
-    return table(cells, [[], *([_colour(column, row.job) for column in columns] for row in every)])
+    shown = [_CELLS[column] for column in columns]
+    cells = [columns, *([cell(row) for cell in shown] for row in every)]
+    return table(
+        cells, ([] if row is None else [_colour(column, row.job) for column in columns] for row in [None, *every])
+    )
 
 
 def _end(row: Row) -> str:
@@ -67,7 +73,7 @@ def _end(row: Row) -> str:
 
 
 def _colour(column: str, job: JobView) -> str:
-    return {"STATE": state_colour(job["state"]), "SEEN": DIM}.get(column, "")
+    return state_colour(job["state"]) if column == "STATE" else DIM if column == "SEEN" else ""
 
 
 def _columns(told: Sequence[HostStatus], every: Sequence[Row]) -> list[str]:
@@ -78,26 +84,7 @@ def _columns(told: Sequence[HostStatus], every: Sequence[Row]) -> list[str]:
         "SEEN": any(host.error and host.jobs for host in told),
         "REASON": any(_reason(row.job) for row in every),
     }
-    columns = ["NAME", "RUN", "HOST", "STATE", "STARTED", "MEMORY", "SEEN", "REASON"]
-    return [column for column in columns if optional.get(column, True)]
-
-
-def _cell(column: str, row: Row) -> str:
-    match column:
-        case "RUN":
-            return span(row.jobs).partition(".")[2]
-        case "STARTED":
-            return local_time(row.job.get("started_at"))
-        case "MEMORY":
-            return _memory(row.jobs)
-        case "SEEN":
-            return f"{_age(row.host)} ago" if row.host.error else "now"
-        case "REASON":
-            return _reason(row.job)
-        case "HOST":
-            return row.host.host.name
-        case _:
-            return str(row.job[column.lower()])
+    return [column for column in _CELLS if optional.get(column, True)]
 
 
 def _memory(jobs: Sequence[JobView]) -> str:
@@ -117,6 +104,19 @@ def _reason(job: JobView) -> str:
 
 def _age(host: HostStatus) -> str:
     return age(time.time() - (host.as_of or 0))
+
+
+_CELLS: Mapping[str, Callable[[Row], str]] = {
+    "NAME": lambda row: str(row.job["name"]),
+    "RUN": lambda row: span(row.jobs).partition(".")[2],
+    "HOST": lambda row: row.host.host.name,
+    "STATE": lambda row: str(row.job["state"]),
+    "STARTED": lambda row: local_time(row.job["started_at"]),
+    "MEMORY": lambda row: _memory(row.jobs),
+    "SEEN": lambda row: f"{_age(row.host)} ago" if row.host.error else "now",
+    "REASON": lambda row: _reason(row.job),
+}
+"""The columns, in their order."""
 
 
 def notes(told: Sequence[HostStatus], by_name: bool = False) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from orch import answers, paths
@@ -13,13 +14,19 @@ from orch.model import Host, HostStatus, is_live, is_meant
 from orch_agent import wire
 from orch_agent.model import JobRef, JobView
 
+_KEPT = ("jobs", "packed", "host")
+
 
 def save(told: HostStatus) -> None:
-    """Remember an answer; a reader sees the old one or the new one, whole."""
-    target = paths.status_cache(told.host.name)
+    """Remember how a host was."""
+    keep(told.host, {"jobs": list(wire.packed(told.jobs)), "packed": True, "host": told.facts}, told.as_of)
+
+
+def keep(host: Host, said: Mapping[str, Any], as_of: float | None) -> None:
+    """Remember an answer as it came; a reader sees the old one or the new one, whole."""
+    target = paths.status_cache(host.name)
     aside = f"{target}.{os.getpid()}"
-    jobs = list(wire.packed(told.jobs))
-    text = json.dumps({"as_of": told.as_of, "jobs": jobs, "packed": True, "host": told.facts})
+    text = json.dumps({"as_of": as_of, **{key: said[key] for key in _KEPT if key in said}})
     try:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
@@ -56,7 +63,7 @@ def load(host: Host) -> HostStatus | None:
     try:
         with open(paths.status_cache(host.name), encoding="ascii") as file:
             kept = json.load(file)
-        told = answers.checked(host.name, {key: kept[key] for key in ("jobs", "packed", "host") if key in kept})
+        told = answers.checked(host.name, {key: kept[key] for key in _KEPT if key in kept})
         return HostStatus(host, told["jobs"], told["host"], _time(kept["as_of"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError, OrchError):
         return None

@@ -124,9 +124,10 @@ def status_of(remote: Remote, names: Sequence[str], show_all: bool) -> Answer:
         if error.kind != "not_found":
             raise
     if len(names) == 1:
-        return {"jobs": [], "host": remote.call("status", {"packed": True}, PATIENCE)["host"]}
+        return Answer(remote.host.name, {"jobs": [], "host": remote.call("status", {"packed": True}, PATIENCE)["host"]})
     answers = [status_of(remote, [name], show_all) for name in names]
-    return {"jobs": [job for answer in answers for job in answer["jobs"]], "host": answers[0]["host"]}
+    jobs = [job for answer in answers for job in answer["jobs"]]
+    return Answer(remote.host.name, {"jobs": jobs, "host": answers[0]["host"]})
 
 
 def _asked(remotes: Sequence[Remote], refs: Sequence[str]) -> list[_Said]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from orch.model import new_id
-from orch.remote import Answer, Remote
+from orch.remote import Remote
 from orch_agent import wire
 from orch_agent.model import JobRef, JobSpec, JobView
 
 from .hosts import Hosts, runs_of
 
 
-def show(hosts: Hosts, ref: str, host: str | None = None) -> Answer:
+def show(hosts: Hosts, ref: str, host: str | None = None) -> dict[str, Any]:
     """Everything known of one run. Of its environment only the names: the values may be anybody's secret."""
     remote = hosts.of_job(ref, host)
     answer = remote.call("show", {"job": ref})

@@ -29,6 +29,10 @@ class Board:
         self._refused_at: dict[int, float] = {}
         self._asked = Asked([partial(_ask, remote, names, show_all) for remote in remotes])
 
+    def __len__(self) -> int:
+        """How many hosts there are to ask."""
+        return len(self._remotes)
+
     def ask(self) -> None:
         """Ask every host that is not being asked yet; one that needs a person, only now and then."""
         patient = {place for place, at in self._refused_at.items() if time.monotonic() - at < _LOCKED_OUT}
@@ -83,5 +87,5 @@ def _ask(remote: Remote, names: Sequence[str], show_all: bool) -> HostStatus:
     answer = status_of(remote, names, show_all)
     told = HostStatus(remote.host, answer["jobs"], answer["host"], time.time())
     if not names and not show_all:
-        cache.save(told)
+        cache.keep(told.host, answer.said, told.as_of)
     return told

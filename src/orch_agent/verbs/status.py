@@ -17,17 +17,12 @@ def run(request: Request) -> Answer:
     names = texts(request, "names")
     with open_ledger() as ledger:
         since = 0.0 if request.get("all") else time.time() - _RECENT
-        records = _named(ledger, names, since) if names else _listed(ledger, since)
+        records = _named(ledger, names, since) if names else ledger.live_since(since)
         outlook = waiting.Outlook(ledger)
-        jobs = [view(ledger, record, outlook) for record in records]
+        jobs = (view(ledger, record, outlook) for record in records)
+        told = {"jobs": list(wire.packed(jobs)), "packed": True} if request.get("packed") else {"jobs": list(jobs)}
         idle_seconds = idle.look(ledger).seconds
-    told = {"jobs": list(wire.packed(jobs)), "packed": True} if request.get("packed") else {"jobs": jobs}
     return {**told, "host": {**host.facts(), "idle_seconds": idle_seconds, "now": rfc3339(time.time())}}
-
-
-def _listed(ledger: Ledger, since: float) -> list[Record]:
-    found = {record.id: record for record in [*ledger.ended_since(since), *ledger.live()]}
-    return sorted(found.values(), key=lambda record: (record.submitted_at, record.name, record.run))
 
 
 def _named(ledger: Ledger, names: list[str], since: float) -> list[Record]:
@@ -36,6 +31,6 @@ def _named(ledger: Ledger, names: list[str], since: float) -> list[Record]:
     for name in names:
         meant = find_all(ledger, name)
         if JobRef.parse(name).run is None:
-            found.update((one.id, one) for one in _listed(ledger, since) if one.name == meant[0].name)
+            found.update((one.id, one) for one in ledger.live_since(since) if one.name == meant[0].name)
         found.update((one.id, one) for one in meant)
     return list(found.values())
