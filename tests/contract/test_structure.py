@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orch_agent.ledger import Ledger
+from orch_agent import memory, queue, waiting
+from orch_agent.ledger import Ledger, open_ledger
 from orch_agent.model import COMPLETED, Ended, JobSpec, Result
 from tests.support.agent import PYTHON, Agent
 from tests.support.cli import Orch
@@ -163,3 +164,31 @@ def test_a_long_history_is_not_read(agent: Agent) -> None:
     assert (agent.root / "ledger.db").stat().st_size > 1 << 20
     assert [job["name"] for job in json.loads(long.out)["jobs"]] == ["now"]
     assert long.read - short.read < 128 << 10
+
+
+def test_no_question_of_the_queue_goes_through_all_the_rows(home: Path) -> None:
+    """Neither of who admits nor of who looks, however many have ended: each is answered by an index."""
+    asked: set[str] = set()
+    with open_ledger() as ledger:
+        with ledger.transaction():
+            done = ledger.insert("done", 1, JobSpec("done", "true"), 1.0)
+            ledger.settle(done, Ended(2.0, Result(COMPLETED, 0)))
+            for number in range(20):
+                owner = {"array_id": "array", "task": number, "task_limit": 2} if number % 2 else {}
+                ledger.insert(f"one{number}", number + 1, JobSpec("one", "true"), 3.0, queued=1, **owner)
+            ledger.write("INSERT INTO needs VALUES ('one0', 'done')")
+        ledger._db.set_trace_callback(asked.add)
+        records = ledger.live_since(time.time() - 86400)
+        outlook = waiting.Outlook(ledger)
+        assert all(outlook.reason(record) for record in records)
+        queue.resolve_needs(ledger)
+        plan = queue.plan(ledger, queue.active(ledger), memory.look()).plan
+        assert queue.admit(ledger, plan.starts)
+        queue.enlist(ledger, 3.0)
+        queue.next_due(ledger, time.time())
+        assert ledger.is_busy() and ledger.tasks("array") and ledger.live_runs("one") and ledger.last_run("one") == 20
+        ledger._db.set_trace_callback(None)
+        read = [text for text in asked if text.split()[0] in ("SELECT", "UPDATE", "WITH")]
+        plans = {text: ledger.rows("EXPLAIN QUERY PLAN " + text) for text in read}
+        scans = {text: [step for *_, step in steps if step == "SCAN jobs"] for text, steps in plans.items()}
+    assert len(scans) > 12 and not any(scans.values()), scans
