@@ -20,8 +20,8 @@ def rows(text: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in text.splitlines()}
 
 
-def idle(orch: Orch) -> float | None:
-    (host,) = orch("hosts", "--json").json["hosts"]
+def idle(orch: Orch, command: str = "hosts") -> float | None:
+    (host,) = orch(command, "--json").json["hosts"]
     seconds: float | None = host["idle_seconds"]
     return seconds
 
@@ -29,6 +29,7 @@ def idle(orch: Orch) -> float | None:
 def test_how_long_a_host_has_been_idle(orch: Orch, agent: Agent) -> None:
     orch("status")
     assert (idle(orch) or 0) > 0, "since the agent came"
+    assert (idle(orch, "status") or 0) > 0
     orch("run", "short", "true", "--wait")
     first = eventually(lambda: idle(orch), "the supervisor has gone too")
     assert first < 60

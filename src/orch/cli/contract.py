@@ -46,7 +46,8 @@ JOB keys: id name run host state reason command cwd submitted_at started_at ende
   Times are RFC 3339 in UTC; what is unknown is null; waiting_for_input true: answer prompt with orch send.
   stalled_seconds: for so long, half an hour or --stall, it has done nothing; reason says so.
 States: PENDING RUNNING, then one of COMPLETED FAILED CANCELLED TIMEOUT OUT_OF_MEMORY NODE_FAIL PREEMPTED.
-HOST keys: name provider launcher state mem_total_bytes mem_available_bytes cpus as_of error.
+HOST keys: name provider launcher state mem_total_bytes mem_available_bytes cpus idle_seconds as_of error.
+  idle_seconds: since the last job or command there; null while a job runs, waits, or is due to start by itself.
   A host with an error did not answer: its jobs are shown as of as_of, and what they do now is unknown.
 A cut link: logs -f, wait, run --follow and --wait go on by themselves until it is back. Of a submission that failed
 with kind host it may be unknown whether it was made: repeat it with the same --id.

@@ -156,7 +156,7 @@ def as_json(told: Sequence[HostStatus]) -> dict[str, Any]:
 
 
 def _host(told: HostStatus) -> dict[str, Any]:
-    facts = {key: told.facts.get(key) for key in ("mem_total_bytes", "mem_available_bytes", "cpus")}
+    facts = {key: told.facts.get(key) for key in ("mem_total_bytes", "mem_available_bytes", "cpus", "idle_seconds")}
     return {
         "name": told.host.name,
         "provider": told.host.provider,
