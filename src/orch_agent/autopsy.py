@@ -55,6 +55,8 @@ _MISSING = re.compile(r"(?:^|: )([\w.+-]+): (?:command )?not found")
 _FORBIDDEN = re.compile(r"(?:^|: )([^\s:]+): Permission denied")
 _MORE = 1.2
 """So many times its peak a job that ran out of memory is given."""
+_MUCH_MORE = 2.0
+"""The same where it met a limit of its own: nobody knows how much it wanted."""
 
 
 class Next(NamedTuple):
@@ -69,6 +71,7 @@ class Seen(NamedTuple):
 
     ``name``: what the run is called on a command line. ``box``: its black box. ``peak`` of its memory, and ``room``
     for jobs on this host, in bytes. ``error``: the first that its log tells. ``directory``: where it began.
+    ``has_log``: whether it wrote anything.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Seen(NamedTuple):
     room: int
     error: Optional[str]
     directory: str
+    has_log: bool = True
 
 
 def how(result: Result) -> Optional[str]:
@@ -134,7 +138,7 @@ def next_step(record: Record, result: Result, seen: Seen) -> Next:
     """What to type."""
     again = "orch rerun %s" % seen.name
     if result.state == OUT_OF_MEMORY and seen.peak:
-        return Next(again + _more_memory(record, seen))
+        return Next(again + _more_memory(record, result, seen))
     if result.state == TIMEOUT and record.spec.timeout:
         return Next("%s --timeout %s" % (again, units.duration(2 * record.spec.timeout)))
     if result.cause == "needs":
@@ -142,11 +146,11 @@ def next_step(record: Record, result: Result, seen: Seen) -> Next:
         return Next("orch show %s" % needed if _is_run(needed) else again)
     if result.state in (CANCELLED, NODE_FAIL) and result.cause != "stall":
         return Next(again)
-    return _missing(result, seen) or Next("orch logs %s" % seen.name)
+    return _missing(result, seen) or Next("orch logs %s" % seen.name if seen.has_log else again)
 
 
-def _more_memory(record: Record, seen: Seen) -> str:
-    wanted = max(int(seen.peak * _MORE), record.reserved or 0)
+def _more_memory(record: Record, result: Result, seen: Seen) -> str:
+    wanted = max(int(seen.peak * (_MUCH_MORE if result.cause == "limit" else _MORE)), record.reserved or 0)
     limit, size = record.spec.mem_max, units.room(wanted)
     words = " --mem %s" % size + (" --mem-max %s" % size if limit is not None and limit < wanted else "")
     return words + (" --host LARGER" if wanted > seen.room else "")

@@ -1,7 +1,7 @@
 """What the earlier runs of a name teach about the next one: the memory to reserve, the time it takes. Pure.
 
 Invariants
-- A run that was cancelled, or lost its host, teaches nothing: it was not over.
+- A run that was cancelled, or lost its host, teaches nothing: it was not over. Nor does one that failed at once.
 - A few outliers upwards count (a reservation that is too small costs more than one that is too large), one does not.
 """
 
@@ -16,14 +16,18 @@ from .model import COMPLETED, FAILED, OUT_OF_MEMORY, TIMEOUT, Result
 
 RUNS = 50
 """How many of the newest runs count."""
+_AT_ONCE = 10.0
+"""Seconds within which a run that fails has not come to what it was to do."""
 _SHARE = 0.9
 _MARGIN = 5
 """One part in so many is added."""
 
 
-def teaches(result: Result) -> bool:
+def teaches(took: float, result: Result) -> bool:
     """Whether this end says anything about the next run."""
-    return result.state in (COMPLETED, FAILED, OUT_OF_MEMORY, TIMEOUT)
+    if result.state == FAILED:
+        return took >= _AT_ONCE
+    return result.state in (COMPLETED, OUT_OF_MEMORY, TIMEOUT)
 
 
 class Lesson(NamedTuple):
@@ -44,7 +48,7 @@ def lesson(ended: Sequence[tuple[float, Result]], past: Optional[str] = None) ->
         # One that was too short to be seen at all counts as nothing.
         (result.mem_peak_bytes or 0, round(max(0.0, took), 3) if result.state == COMPLETED else None)
         for took, result in ended
-        if teaches(result)
+        if teaches(took, result)
     ]
     runs = [*newest, *json.loads(past or "[]")][:RUNS]
     memory = percentile([peak for peak, _ in runs])

@@ -132,7 +132,7 @@ class JobSpec(NamedTuple):
 
 _VARIABLE_LIMIT = 131_000
 """Bytes of one environment variable (Linux: MAX_ARG_STRLEN is 131,072, name and NUL included)."""
-_LEAST = {"mem": 1, "mem_max": 1 << 20, "timeout": 0.001, "stall": 0.001, "log_max": 1 << 16, "cpus": 0.0}
+_LEAST = {"mem": 1 << 20, "mem_max": 1 << 20, "timeout": 0.001, "stall": 0.001, "log_max": 1 << 16, "cpus": 0.0}
 _LEAST.update(retries=0, retry_delay=0.0, nice=-10_000)
 _MOST = {"retries": 1000, "nice": 10_000, "cpus": 100_000.0}
 _LARGEST = 1 << 60
@@ -149,12 +149,27 @@ def check_spec(spec: JobSpec) -> JobSpec:
         _check_variable(key, value)
     for key, least in _LEAST.items():
         value = getattr(spec, key)
-        if value is not None and not least <= value <= _MOST.get(key, _LARGEST):
-            said = "%s is %s, and can be from %s to %s" % (key, value, least, _MOST.get(key, _LARGEST))
+        most = _MOST.get(key, _LARGEST)
+        if value is not None and not least <= value <= most:
+            bound = (
+                "small: at least %s" % _typed(key, least) if value < least else "large: at most %s" % _typed(key, most)
+            )
+            said = "--%s %s is too %s" % (key.replace("_", "-"), _typed(key, value), bound)
             raise Refusal("usage", said, "orch help run")
     for ref in spec.after:
         JobRef.parse(ref)
     return spec
+
+
+def _typed(key: str, value: float) -> str:
+    """A term's value as a person types it."""
+    if key in ("mem", "mem_max", "log_max"):
+        unit = next((unit for unit in _UNITS if value >= _UNITS[unit]), "")
+        return "%g%s" % (round(value / _UNITS.get(unit, 1), 1), unit)
+    return "%g%s" % (value, "s" * (key in ("timeout", "stall", "retry_delay")))
+
+
+_UNITS = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10}
 
 
 def _check_text(what: str, text: str) -> bytes:

@@ -184,10 +184,10 @@ class Watches:
 
 def cancel_pending(ledger: Ledger, records: Iterable[Record]) -> None:
     """End those that nobody has started, all at once: the end of one lets none of the others begin."""
-    result = Result(CANCELLED, reason="cancelled before it started", cause="cancel")
-    waiting = [record.id for record in records if record.is_pending]
+    waiting = [record for record in records if record.is_pending]
     if waiting:
         with ledger.transaction():
-            for job_id in waiting:
-                ledger.settle_unstarted(job_id, Ended(time.time(), result))
+            for record in waiting:
+                why = "cancelled before %s" % ("its next attempt" if record.attempt else "it started")
+                ledger.settle_unstarted(record.id, Ended(time.time(), Result(CANCELLED, reason=why, cause="cancel")))
         supervision.poke()

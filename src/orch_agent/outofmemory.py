@@ -4,7 +4,8 @@ Invariants
 - The guard leaves a note, of one attempt, before it kills; it tells why, and what the job used.
 - A job with a limit is killed as a whole, and the limit is the kernel's where the job has a group that counts.
   Elsewhere the runner looks, the nearer to the limit the more often.
-- A command that ended with 0 did not run out of memory, whoever of its processes was killed.
+- A command that ended with 0 did not run out of memory, whoever of its processes was killed; but one whose own limit
+  the kernel enforced did, however it ended.
 - Without a group the kernel says of no kill whose it was: then a death by SIGKILL counts as one if the kernel killed
   somebody on this machine within the last few seconds.
 """
@@ -93,7 +94,8 @@ class Limit:
     def end(self, code: Optional[int], number: Optional[int]) -> Optional[End]:
         """Who ended the command that exited so, if that was for want of memory."""
         if code == 0:
-            return None
+            met = self._by_kernel(None) if self._is_kernels and self._look() else None
+            return met if met is not None and met.cause == "limit" else None
         if self._is_counted:
             was_killed = self._look()
         else:

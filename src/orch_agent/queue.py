@@ -121,7 +121,9 @@ def waiting(ledger: Ledger, running: list[Record], host: memory.Memory, now: flo
     ):
         mem = asked if asked is not None else known(learned)
         wants = host.total // _SHARE if mem is None else min(mem, capacity)
-        yield schedule.Waiting(job_id, _called(name, run, task), wants, min(cpus, float(host.cpus)), limit, since)
+        yield schedule.Waiting(
+            job_id, _called(name, run, task), wants, min(cpus, float(host.cpus)), limit, since, mem is None
+        )
 
 
 def _arrays(ledger: Ledger) -> list[tuple[str, Optional[int]]]:

@@ -18,6 +18,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Iterable
 from typing import Callable, Optional
 
 from . import (
@@ -258,7 +259,7 @@ class Runner:
 
     def _sample(self, now: float) -> None:
         members = self.tree.members().values()
-        used = self.sampler.sample(members, self._waits(now))
+        used = self.sampler.sample(members, self._waits(now, members))
         usage.write(self.usage_fd, self.recorder.note(used, members, self.log.size + self.log.lost))
         if self.recorder.why_end is not None:
             self._end("stall", tree.TIMEOUT_GRACE, self.recorder.why_end)
@@ -278,7 +279,7 @@ class Runner:
         if self.log.size != before:
             self.log.stamp(before)
 
-    def _waits(self, now: float) -> Optional[bool]:
+    def _waits(self, now: float, members: Iterable[procs.Process]) -> Optional[bool]:
         """Whether the job waits for somebody to type."""
         if self.child.master is None:
             return False
@@ -288,7 +289,11 @@ class Runner:
             return None
         tail = os.pread(self.log.fd, 1, max(0, self.log.size - 1))
         prompted = now - self.quiet_since > 1 and tail not in (b"", b"\n", b"\r")
-        return procs.waits_for_terminal(group, self.child.terminal, prompted)
+        # Any process in the foreground may sit in a read; only of the first is it told by what it waits for at large.
+        terminal = self.child.terminal
+        return procs.waits_for_terminal(group, terminal, prompted) or any(
+            procs.waits_for_terminal(one.pid, terminal, False) for one in members if one.group == group != one.pid
+        )
 
     # Ending
 

@@ -46,7 +46,10 @@ class Active(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A job that could start. ``limit``: the seconds after which it is ended; ``since``: when it came to wait."""
+    """A job that could start. ``limit``: the seconds after which it is ended; ``since``: when it came to wait.
+
+    ``assumed``: nobody has asked for this much memory, and nothing is known of what it will use.
+    """
 
     id: str
     name: str
@@ -54,6 +57,7 @@ class Waiting(NamedTuple):
     cpus: float = 0.0
     limit: Optional[float] = None
     since: float = 0.0
+    assumed: bool = False
 
 
 class Head(NamedTuple):
@@ -183,7 +187,9 @@ def _behind(head: Waiting, job: Waiting, left: Room, before: int) -> str:
 
 
 def _lack(job: Waiting, left: Room) -> str:
-    return size(job.mem) if job.mem > left.mem else "%g processor%s" % (job.cpus, "s" if job.cpus != 1 else "")
+    if job.mem > left.mem:
+        return size(job.mem) + " (assumed: nobody said --mem)" * job.assumed
+    return "%g processor%s" % (job.cpus, "s" if job.cpus != 1 else "")
 
 
 def size(amount: int) -> str:

@@ -195,9 +195,9 @@ class Supervisor:
 
     def _look(self, ledger: Ledger) -> list[Record]:
         """Who is to be started, now that the ledger is closed again."""
-        if queue.resolve_needs(ledger):
-            self.wait = 0.0
         running = self._running(ledger)
+        if queue.resolve_needs(ledger):
+            self.wait = 0.0  # others may wait for those that were cancelled for it
         lost = [record for record in running if self._is_lost(record)]
         self.runners = {one.id: self.runners[one.id] for one in running if one.id in self.runners}
         chosen: list[Record] = []

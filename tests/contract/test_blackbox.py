@@ -157,7 +157,7 @@ def test_one_that_does_nothing_is_ended_where_that_was_asked_for(agent: Agent) -
     job = agent.finished("still", "sleep 300; echo never", stall=1)
     assert (job["state"], job["reason"]) == ("CANCELLED", "stalled: no output, CPU or I/O for 1s (--stall)")
     shown = agent.show("still")
-    assert (shown["autopsy"]["ended_by"], shown["next"]["command"]) == ("stall_limit", "orch logs still")
+    assert (shown["autopsy"]["ended_by"], shown["next"]["command"]) == ("stall_limit", "orch rerun still")
 
 
 def test_one_that_has_lost_its_runner_is_ended_too(agent: Agent) -> None:

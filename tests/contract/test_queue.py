@@ -7,10 +7,12 @@ import os
 import signal
 import sqlite3
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from orch_agent.supervisor import _QUIET
 from tests.support.agent import Agent, Refused, eventually
 
 
@@ -78,6 +80,17 @@ def test_a_job_waits_for_those_it_comes_after(agent: Agent) -> None:
     assert late["state"] == "CANCELLED" and "bad.1" in late["reason"]
     with pytest.raises(Refused, match="no job called nobody"):
         agent.submit("x", "true", after=["nobody"])
+
+
+def test_who_comes_after_starts_at_once(agent: Agent) -> None:
+    """Not at the supervisor's next look by itself, though others run, and wait, and nothing else happens."""
+    agent.submit("long", "sleep 300", cpus=1)
+    agent.submit("blocked", "true", after=["long"])
+    agent.submit("step0", "sleep 0.3")
+    for number in range(4):
+        agent.submit(f"step{number + 1}", "sleep 0.3", after=[f"step{number}"])
+    began, last = agent.show("step0")["job"]["submitted_at"], agent.wait("step4")["started_at"]
+    assert datetime.fromisoformat(last) - datetime.fromisoformat(began) < timedelta(seconds=2 * _QUIET)
 
 
 def test_an_attempt_that_fails_is_followed_by_another(agent: Agent) -> None:

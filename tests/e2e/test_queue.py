@@ -44,6 +44,35 @@ def test_a_job_says_why_it_waits(orch: Orch, agent: Agent, home: Path) -> None:
     assert orch("wait", "head", "next", "last").status == 0
 
 
+def test_a_job_that_can_never_start_says_so(orch: Orch) -> None:
+    assert orch("run", "bad", "exit 3", "--wait").status == 3
+    why = "bad.1, which had to complete first, ended as FAILED"
+    assert orch("run", "never", "true", "--after", "bad").out == f"never.1 submitted to local and CANCELLED: {why}\n"
+    assert orch("wait", "never").out == f"never.1 CANCELLED: {why}\n"
+
+
+def test_what_does_not_fit_is_refused_with_what_does(orch: Orch, agent: Agent) -> None:
+    for option, most in (("--mem", "9000G"), ("--cpus", "999")):
+        hint = orch("run", "huge", "true", option, most).err.splitlines()[-1].split()
+        assert hint[:4] == ["orch", "run", "huge", option]
+        assert orch("run", "huge", "true", option, hint[4], "--replace").status == 0
+
+
+def test_an_empty_variable_is_no_term(orch: Orch, home: Path) -> None:
+    for option in ("--after", "--array", "--mem", "--timeout"):
+        done = orch("run", "job", "true", option, "")
+        assert done.status == 2 and f"{option} has an empty value" in done.err
+    assert orch("run", "job", "true", "--after", "job", "--after", "").status == 2
+    (home / "orch.toml").write_text('[jobs.train]\ncommand = "true"\ntimeout = "1h"\n')
+    assert orch("run", "train", "--timeout", "", "--json").json["job"]["timeout_seconds"] is None
+
+
+def test_a_name_in_use_is_told_by_the_command_that_was_typed(orch: Orch) -> None:
+    orch("run", "job", "sleep 60")
+    assert "\n  orch run job --replace" in orch("run", "job", "true").err
+    assert "\n  orch rerun job.1 --replace" in orch("rerun", "job.1").err
+
+
 def test_the_terms_of_a_job_are_told(orch: Orch) -> None:
     terms = ["--mem", "1.5G", "--mem-max", "2G", "--timeout", "3h", "--retries", "3", "--nice", "5", "--cpus", "1"]
     job = orch("run", "job", "true", *terms, "--json", "--wait").json["job"]

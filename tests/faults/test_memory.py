@@ -228,7 +228,7 @@ def plain(agent: Agent, request: pytest.FixtureRequest) -> Agent:
 
 
 def test_a_job_is_killed_at_its_limit_with_all_its_processes(plain: Agent) -> None:
-    plain.submit("greedy", f"sleep 1000 & {hog(1000, 400)}; echo not reached", mem_max=150 * MB)
+    plain.submit("greedy", f"sleep 1000 & {hog(1000, 400)}; sleep 30; echo not reached", mem_max=150 * MB)
     greedy = plain.wait("greedy")
     assert greedy["state"] == "OUT_OF_MEMORY", greedy
     assert "its limit" in greedy["reason"] and "150.0MB (--mem-max)" in greedy["reason"]
@@ -236,6 +236,13 @@ def test_a_job_is_killed_at_its_limit_with_all_its_processes(plain: Agent) -> No
     assert 130 * MB < greedy["mem_peak_bytes"] < 300 * MB
     (plain.home / "go").touch()
     assert plain.finished("modest", hog(100, 1000), mem_max=150 * MB)["state"] == "COMPLETED"
+
+
+def test_who_meets_his_limit_has_not_completed(agent: Agent) -> None:
+    """Though the command makes nothing of it."""
+    (agent.home / "hog.py").write_text(HOG)
+    done = agent.finished("greedy", f"{hog(1000, 1000)}; true", mem_max=150 * MB)
+    assert done["state"] == "OUT_OF_MEMORY" and "its limit of 150.0MB" in done["reason"], done
 
 
 def test_an_attempt_that_ran_out_is_followed_by_one_that_reserves_more(plain: Agent) -> None:

@@ -64,6 +64,7 @@ HOST: dict[str, Any] = {
     "mem_total_bytes": (int, _NONE),
     "mem_available_bytes": (int, _NONE),
     "cpus": (int, _NONE),
+    "idle_seconds": (*_NUMBER, _NONE),
     "as_of": (str, _NONE),
     "error": (str, _NONE),
 }

@@ -93,6 +93,7 @@ STEPS = [
     (record(), Result(CANCELLED, reason="prep.3, which had to …", cause="needs"), NOTHING, "orch show prep.3"),
     (record(), Result(FAILED, 1), NOTHING._replace(error="x: command not found"), "orch logs train"),
     (record(), Result(FAILED, 127), NOTHING, "orch logs train"),
+    (record(), Result(FAILED, None, 9), NOTHING._replace(has_log=False), "orch rerun train"),
     (
         record(),
         Result(FAILED, 127),

@@ -64,7 +64,7 @@ def test_cs_says_which_version_will_bring_it(home: Path) -> None:
         (["run", "x", "y", "--timeout", "soon"], "'soon' is no duration", "3h"),
         (["run", "x", "y", "--cpus", "half"], "'half' is no number of processors", "0.5"),
         (["run", "x", "y", "--retries", "1.5"], "'1.5' is no whole number", ""),
-        (["run", "x", "y", "--retries", "1001"], "retries is 1001, and can be from 0 to 1000", ""),
+        (["run", "x", "y", "--retries", "1001"], "--retries 1001 is too large: at most 1000", ""),
         (["run", "x", "y", "--after", "a b"], "job name 'a b' is not allowed", ""),
         (["run", "x", "y", "--array", "0-9", "--follow"], "each task of an array has its own", "--wait"),
         (["rerun", "x", "--mem", "much"], "'much' is no size", "6G"),

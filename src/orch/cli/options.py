@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from orch import units
-from orch_agent.model import JobSpec
 
 from .args import Option
 from .values import variable
@@ -16,12 +15,12 @@ FOLLOW = Option("--follow", "go on until the job ends", short="-f")
 
 
 def _term(name: str, explanation: str, value: str, many: bool = False) -> Option:
-    """A term of a job; its value is the key of ``JobSpec`` and what is said there. Without a value, as by default."""
+    """A term of a job; its value is the key of ``JobSpec`` and what is said there, None for an empty value."""
     key = name.removeprefix("--").replace("-", "_")
     read = units.TERMS[key]
 
     def pair(text: str) -> tuple[str, Any]:
-        return key, read(text) if text else JobSpec._field_defaults[key]
+        return key, read(text) if text else None
 
     return Option(name, explanation, value, pair, many=many)
 

@@ -37,7 +37,12 @@ def main(args: Arguments) -> int:
     spec = spec_of(source, args.words[0])
     if spec.cwd and source.transport.here and not target.transport.here:
         spec = spec._replace(cwd=paths.elsewhere(spec.cwd))
-    return submit_and_stay(target, with_options(spec, args, target), args)
+    try:
+        return submit_and_stay(target, with_options(spec, args, target), args)
+    except OrchError as error:
+        if error.kind == "name_in_use":
+            error.hint = error.hint.replace(f"orch run {spec.name} ", f"orch rerun {args.words[0]} ")
+        raise
 
 
 def _source(known: hosts.Hosts, ref: str, host: str | None) -> Remote:

@@ -13,7 +13,7 @@ from orch.model import JobDefaults, new_id
 from orch.ops import hosts
 from orch.ops.submit import Submitted, submit, unsure
 from orch.remote import Remote
-from orch_agent.model import PENDING, STARTS, JobSpec, check_name
+from orch_agent.model import CANCELLED, PENDING, STARTS, JobSpec, check_name
 
 from . import options
 from .args import Arguments, Command
@@ -44,6 +44,7 @@ def main(args: Arguments) -> int:
     check_options(args)
     name = check_name(args.words[0])
     defaults = _defaults(name, has_command=len(args.words) > 1 or args.rest is not None)
+    _check_empty(args, defaults)
     remote = hosts.load().one(args["host"])
     command = _command(args, defaults)
     spec = with_options(_spec(name, command, defaults, remote), args, remote)
@@ -127,11 +128,20 @@ def with_options(spec: JobSpec, args: Arguments, remote: Remote) -> JobSpec:
 
 
 def _terms(args: Arguments) -> dict[str, Any]:
-    """The terms that the command line sets."""
+    """The terms that the command line sets, an empty one to what it is by default."""
     given = dict(args[option.key] for option in options.TERMS if args[option.key] and not option.many)
     if args["after"]:
-        given["after"] = tuple(ref for _, ref in args["after"] if ref)
-    return given
+        given["after"] = tuple(ref for _, ref in args["after"] if ref) or None
+    return {key: JobSpec._field_defaults[key] if value is None else value for key, value in given.items()}
+
+
+def _check_empty(args: Arguments, defaults: JobDefaults | None) -> None:
+    """Refuse an empty value that takes nothing away: somebody's variable is empty, and meant something."""
+    known = defaults.terms if defaults is not None else {}
+    for option in options.TERMS:
+        given = args[option.key] if option.many else [args[option.key] or (option.key, "")]
+        if any(value is None for _, value in given) and option.key not in known:
+            raise usage(f"{option.name} has an empty value", f"a value, or no {option.name}: orch help run")
 
 
 def submit_and_stay(remote: Remote, spec: JobSpec, args: Arguments) -> int:
@@ -166,6 +176,8 @@ def _line(submitted: Submitted) -> str:
     job, tasks = submitted.job, submitted.tasks
     done = "submitted to" if submitted.created else "had been submitted before to"
     size = "" if tasks is None else f" ({tasks} task{'s' * (tasks != 1)})"
+    if job["state"] == CANCELLED:
+        return f"{submitted.ref} {done} {job['host']}{size} and CANCELLED: {clean(job['reason'] or '')}"
     waits = "" if job["state"] != PENDING or job["reason"] in (None, STARTS) else f", {clean(job['reason'])}"
     then = f"follow it: orch logs -f {job['name']}" if tasks is None else f"look at them: orch status {job['name']}"
     return f"{submitted.ref} {done} {job['host']}{size}{waits}; {then}"

@@ -88,7 +88,7 @@ def _facts(shown: Mapping[str, Any], job: JobView) -> Iterator[tuple[str, str]]:
 
 def _terms(job: JobView) -> Iterator[tuple[str, str]]:
     """On what terms it runs, as far as it has any."""
-    yield "array", "" if job["array_task"] is None else f"task {job['array_task']} of {job['array_id']}"
+    yield "array", "" if job["array_task"] is None else f"task {job['array_task']}"
     yield "attempt", f"{max(1, job['attempt'])} of {job['retries'] + 1}" if job["retries"] else ""
     yield "after", " ".join(job["after"] or ())
     yield f"memory {'learned' if job['mem_request_learned'] else 'asked'}", size(job["mem_request_bytes"])

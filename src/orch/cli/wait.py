@@ -7,10 +7,11 @@ from orch.model import gathered, is_live, jobs_status, span
 from orch.ops import hosts
 from orch.ops.wait import Waited, wait
 from orch.units import duration
+from orch_agent.model import CANCELLED, JobView
 
 from . import options
 from .args import Arguments, Command, Option
-from .output import document, note, note_of_link, say
+from .output import clean, document, note, note_of_link, say
 
 COMMAND = Command(
     name="wait",
@@ -45,11 +46,17 @@ def _tell(waited: Waited, args: Arguments) -> int:
     if args["json"]:
         document({"jobs": waited.jobs, "timed_out": waited.timed_out})
     else:
-        for group in gathered(ended, lambda job: job["state"]):
-            say(f"{span(group)} {group[0]['state']}")
+        for group in gathered(ended, lambda job: (job["state"], _because(job))):
+            say(f"{span(group)} {group[0]['state']}{_because(group[0])}")
     if waited.timed_out:
         live = " ".join(map(span, gathered((job for job in waited.jobs if is_live(job)), is_live)))
         if not args["json"]:
             note(f"orch: not ended in time: {live}\n  wait on: orch wait {live}")
         return LOST
     return jobs_status(ended if args["any"] else waited.jobs)
+
+
+def _because(job: JobView) -> str:
+    """Why it was cancelled, where that was not because somebody said so."""
+    reason = job["reason"] or ""
+    return f": {clean(reason)}" if job["state"] == CANCELLED and not reason.startswith("cancelled") else ""

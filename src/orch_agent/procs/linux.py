@@ -112,6 +112,7 @@ def waits_for_terminal(pid: int, terminal: str, prompted: bool) -> bool:
     if words[0] not in _READ:
         return False
     try:
-        return os.readlink("/proc/%d/fd/%d" % (pid, int(words[1], 16))) == terminal
+        # In the foreground of this terminal, /dev/tty is no other.
+        return os.readlink("/proc/%d/fd/%d" % (pid, int(words[1], 16))) in (terminal, "/dev/tty")
     except OSError:
         return False

@@ -28,7 +28,7 @@ def run(request: Request) -> Answer:
         return {
             "job": shown(ledger, record, state),
             "spec": record.spec._asdict(),
-            **_explained(ledger, record, state, curve),
+            **_explained(ledger, record, state, curve, bool(tail)),
             "attempts": _attempts(ledger, record),
             "usage_curve": _curve(curve),
             "log_tail": tail,
@@ -44,7 +44,7 @@ def _lost(record: Record, state: State) -> int:
     return gap.size if gap is not None else 0
 
 
-def _explained(ledger: Ledger, record: Record, state: State, curve: list[samples.Sample]) -> Answer:
+def _explained(ledger: Ledger, record: Record, state: State, curve: list[samples.Sample], has_log: bool) -> Answer:
     """Why it failed, in words and in facts, and what to type next."""
     if not isinstance(state, Ended) or state.result.state == COMPLETED:
         return {"why": None, "autopsy": None, "next": None}
@@ -59,6 +59,7 @@ def _explained(ledger: Ledger, record: Record, state: State, curve: list[samples
         host.total - host.reserve,
         logtext.first_error(record.log_path),
         record.spec.cwd or layout.home(),
+        has_log,
     )
     following = autopsy.next_step(record, result, seen)
     return {"why": autopsy.why(result), "autopsy": autopsy.facts(result, seen), "next": following._asdict()}

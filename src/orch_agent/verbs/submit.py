@@ -27,7 +27,9 @@ def run(request: Request) -> Answer:
     ledger = open_ledger()
     settings.keep(request.get("settings"))
     records, created = _accept(ledger, job_id, spec)
-    answer = {"job": view(ledger, records[0]), "created": created}
+    if spec.after:
+        queue.resolve_needs(ledger)  # of those that have ended already it is known at once what follows
+    answer = {"job": view(ledger, ledger.get(records[0].id) or records[0]), "created": created}
     supervision.poke()
     return {**answer, "tasks": len(records)} if spec.array is not None else answer
 
@@ -131,12 +133,11 @@ def _check_room(spec: JobSpec) -> None:
     host = memory.look()
     room = host.total - host.reserve
     if spec.mem is not None and spec.mem > room:
-        said = "it asks for %s of memory, and this host has %s for jobs"
-        raise Refusal(
-            "refused", said % (size(spec.mem), size(room)), "orch run %s --mem %s …" % (spec.name, size(room))
-        )
+        said = "it asks for %s of memory, and this host has %s for jobs" % (size(spec.mem), size(room))
+        raise Refusal("refused", said, "orch run %s --mem %dM …" % (spec.name, room >> 20))
     if spec.cpus > host.cpus:
-        raise Refusal("refused", "it asks for %g processors, and this host has %d" % (spec.cpus, host.cpus))
+        said = "it asks for %g processors, and this host has %d" % (spec.cpus, host.cpus)
+        raise Refusal("refused", said, "orch run %s --cpus %d …" % (spec.name, host.cpus))
 
 
 def _at_home(spec: JobSpec) -> JobSpec:
