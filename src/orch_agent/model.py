@@ -151,11 +151,13 @@ def check_spec(spec: JobSpec) -> JobSpec:
         value = getattr(spec, key)
         most = _MOST.get(key, _LARGEST)
         if value is not None and not least <= value <= most:
-            bound = (
-                "small: at least %s" % _typed(key, least) if value < least else "large: at most %s" % _typed(key, most)
-            )
-            said = "--%s %s is too %s" % (key.replace("_", "-"), _typed(key, value), bound)
+            words, bound = ("small: at least", least) if value < least else ("large: at most", most)
+            said = "--%s %s is too %s %s" % (key.replace("_", "-"), _typed(key, value), words, _typed(key, bound))
             raise Refusal("usage", said, "orch help run")
+    if spec.mem is not None and spec.mem_max is not None and spec.mem > spec.mem_max:
+        sizes = _typed("mem", spec.mem), _typed("mem", spec.mem_max)
+        said = "--mem %s would reserve more than --mem-max %s, at which the job is ended" % sizes
+        raise Refusal("usage", said, "--mem-max %s, or --mem-max '' for none" % sizes[0])
     for ref in spec.after:
         JobRef.parse(ref)
     return spec
