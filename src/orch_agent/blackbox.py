@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
-from . import files, layout, memory, procs, usage
+from . import files, layout, memory, procs, usage, wire
 from .ledger import Ledger, Record
 from .procs import Process
 
@@ -78,11 +78,8 @@ class BlackBox:
 
 def read(job_id: str, attempt: int) -> Mapping[str, Any]:
     """What was kept of this attempt; empty where nothing was."""
-    try:
-        facts = json.loads(files.read_text(layout.black_box(job_id)) or "{}")
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) and facts.get("attempt") == attempt else {}
+    facts = wire.table(files.read_text(layout.black_box(job_id)))
+    return facts if facts.get("attempt") == attempt else {}
 
 
 def program(pid: int) -> str:

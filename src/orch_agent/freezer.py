@@ -14,9 +14,9 @@ import json
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from . import files, guard, layout, locks
+from . import files, guard, layout, locks, wire
 
 if TYPE_CHECKING:
     from .ledger import Record
@@ -39,11 +39,13 @@ class Mark(NamedTuple):
 def mark(record: Record) -> Optional[Mark]:
     """The mark of a job that is frozen, or None."""
     text = files.read_text(layout.frozen_file(record.id))
-    try:
-        found = Mark(**json.loads(text)) if text else None
-    except (ValueError, TypeError):
-        found = Mark(0.0, "", True, record.attempt)  # thawing it does no harm
-    return found if found is not None and found.attempt == record.attempt else None
+    if not text:
+        return None
+    values: list[Any] = [wire.table(text).get(key) for key in Mark._fields]
+    if [type(value) for value in values] != [float, str, bool, int]:
+        return Mark(0.0, "", True, record.attempt)  # thawing it does no harm
+    found = Mark(*values)
+    return found if found.attempt == record.attempt else None
 
 
 def freeze(record: Record, tree: Tree, why: str) -> bool:

@@ -153,6 +153,8 @@ class Ledger:
         self._patience = patience
         self._connection: Optional[sqlite3.Connection] = None
         self._is_alone = False
+        self.file: Optional[tuple[int, int]] = None
+        """Which file was opened, by device and inode."""
         self._open()
 
     def __enter__(self) -> Ledger:
@@ -178,8 +180,8 @@ class Ledger:
         while True:
             before = _identity(self.path)
             self._connection, self._is_alone = _connect(self.path, self._patience)
-            self._file = _identity(self.path)
-            if before in (None, self._file):
+            self.file = _identity(self.path)
+            if before in (None, self.file):
                 return
             self._db.close()  # it was put aside just now
 
@@ -198,7 +200,7 @@ class Ledger:
 
     def is_current(self) -> bool:
         """Whether the file that was opened is still the ledger."""
-        return self._file == _identity(self.path)
+        return self.file == _identity(self.path)
 
     def refresh(self) -> None:
         """Open the ledger anew where another file has taken its place."""
@@ -347,7 +349,7 @@ class Ledger:
             text = wire.result_to_json(ended.at, ended.result)
             if learning and now.started_at is not None:
                 self._learn(now.name, [(ended.at - now.started_at, ended.result)], self._past(now.name))
-            following = retry.following(now, ended) if now.started_at is not None else None
+            following = retry.following(now, ended, os.path.exists(layout.cancel_file(now.id)))
             if following is None:
                 self.write("UPDATE jobs SET ended_at = ?, result = ? WHERE id = ?", [ended.at, text, record.id])
                 return True

@@ -13,7 +13,7 @@ import os
 import time
 from typing import Optional
 
-from . import files, layout
+from . import files, layout, wire
 
 _PROBE = 0.001
 """Seconds that a probe may take."""
@@ -79,10 +79,21 @@ def is_held(path: str) -> bool:
         os.close(fd)
 
 
+def holder(job_id: str) -> Optional[int]:
+    """The pid of the runner of a job, which its lock tells; None where nobody holds that."""
+    path = layout.lock_file(job_id)
+    runner = wire.table(files.read_text(path)).get("runner")
+    return runner if isinstance(runner, int) and runner > 1 and is_held(path) else None
+
+
 def try_hold(path: str) -> Optional[int]:
     """Take the lock on a file that stays: its descriptor, held until it is closed; None where somebody has it."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except IsADirectoryError:
+        os.rmdir(path)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,7 +9,7 @@ import json
 import shlex
 from typing import Optional
 
-from . import files, layout
+from . import files, layout, wire
 
 HELD = "waits to be let go: this disk was copied from another machine (orch doctor --fix)"
 """Why jobs are pending then."""
@@ -40,8 +40,4 @@ def mend() -> str:
 
 
 def _kept() -> Optional[dict[str, str]]:
-    try:
-        kept = json.loads(files.read_text(layout.machine_file()) or "null")
-    except ValueError:
-        return None
-    return kept if isinstance(kept, dict) else None
+    return wire.table(files.read_text(layout.machine_file())) or None

@@ -109,7 +109,7 @@ def _note(ledger: Ledger, record: Record, end: Ended) -> Optional[Record]:
         now = ledger.get(record.id)
     except sqlite3.Error:
         # An attempt that another one follows is no end of the job, though nobody can write that down now.
-        return retry.pending(record, end)
+        return retry.pending(record, end, os.path.exists(layout.cancel_file(record.id)))
     return now if now is not None and now.ended_at is None and now != record else None
 
 

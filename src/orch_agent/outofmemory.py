@@ -18,7 +18,7 @@ import signal
 import time
 from typing import NamedTuple, Optional
 
-from . import cgroup, files, layout
+from . import cgroup, files, layout, wire
 from .ledger import Record
 from .schedule import size
 
@@ -50,11 +50,11 @@ def condemn(record: Record, why: str, used: int) -> bool:
 
 def condemned(record: Record) -> Optional[End]:
     """The guard's note, or None."""
-    try:
-        fields = json.loads(files.read_text(layout.condemned_file(record.id)) or "{}")
-        return End("guard", fields["why"], fields["used"]) if fields["attempt"] == record.attempt else None
-    except (ValueError, KeyError, TypeError):
+    fields = wire.table(files.read_text(layout.condemned_file(record.id)))
+    why, used = fields.get("why"), fields.get("used")
+    if not isinstance(why, str) or not isinstance(used, int) or fields.get("attempt") != record.attempt:
         return None
+    return End("guard", why, used)
 
 
 def reason(record: Record) -> Optional[str]:

@@ -68,7 +68,7 @@ def plan(ledger: Ledger, running: list[Record], host: memory.Memory, most: int =
     """What may start on this host now."""
     now = time.time()
     left, holding = room(ledger, running, host, now)
-    return View(schedule.plan(now, left, holding, waiting(ledger, running, host, now), most), left)
+    return View(schedule.plan(now, left, holding, waiting(ledger, running, host, left, holding, now), most), left)
 
 
 def room(
@@ -110,10 +110,21 @@ def _ends(record: Record, seconds: dict[str, float], now: float) -> Optional[flo
     return began + usual if usual is not None and began + usual > now else None
 
 
-def waiting(ledger: Ledger, running: list[Record], host: memory.Memory, now: float) -> Iterator[schedule.Waiting]:
-    """Jobs that could start, in the order of the queue. An array's limit counts those given before, too."""
+def waiting(
+    ledger: Ledger,
+    running: list[Record],
+    host: memory.Memory,
+    left: schedule.Room,
+    holding: list[schedule.Active],
+    now: float,
+) -> Iterator[schedule.Waiting]:
+    """Jobs that could start, in the order of the queue. An array's limit counts those given before, too.
+
+    One that wants a little more than there can ever be, for the system's own programs use some, is given that.
+    """
     tasks = Counter(record.array_id for record in running if record.array_id is not None)
     capacity = host.total - host.reserve
+    most = left.mem + sum(one.mem for one in holding)
     # Rows are taken as they are asked for: whatever waits behind those costs nothing.
     for _, _, run, job_id, name, task, asked, learned, cpus, limit, since in heapq.merge(
         _rows(ledger, "jobs_queue", "array_id IS NULL AND id NOT IN (SELECT job_id FROM needs)", [now]),
@@ -121,6 +132,8 @@ def waiting(ledger: Ledger, running: list[Record], host: memory.Memory, now: flo
     ):
         mem = asked if asked is not None else known(learned)
         wants = host.total // _SHARE if mem is None else min(mem, capacity)
+        if 0 < most < wants <= most + host.reserve:
+            wants = most
         yield schedule.Waiting(
             job_id, _called(name, run, task), wants, min(cpus, float(host.cpus)), limit, since, mem is None
         )

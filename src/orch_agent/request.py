@@ -6,10 +6,12 @@ The file reaches the job also if its runner dies meanwhile; the word reaches it 
 from __future__ import annotations
 
 import math
+import os
+import signal
 import struct
 from typing import Optional
 
-from . import files, layout
+from . import files, layout, locks
 
 _GRACE = struct.Struct(">d")
 
@@ -28,6 +30,16 @@ def read(job_id: str) -> Optional[float]:
         return _sound(float(text))
     except ValueError:
         return 0.0
+
+
+def wake(job_id: str) -> None:
+    """Have a runner go on that somebody has stopped, its own job perhaps."""
+    runner = locks.holder(job_id)
+    if runner is not None:
+        try:
+            os.kill(runner, signal.SIGCONT)
+        except OSError:
+            pass
 
 
 def pack(grace: float) -> bytes:

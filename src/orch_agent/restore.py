@@ -8,6 +8,7 @@ Invariants
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
@@ -72,7 +73,7 @@ def _restore(ledger: Ledger, owners: Iterable[str]) -> int:
     # Of two with the same number only one was acknowledged: the one that has begun, or else the later one.
     found = [job for one in asked for job in _jobs(one)]
     found.sort(key=lambda job: (job.begun is None, -job.of.submitted_at))
-    count = sum(_put(ledger, job) for job in found)
+    count = sum(_could_put(ledger, job) for job in found)
     for one in asked:
         _need(ledger, one)
     for name in {one.spec.name for one in asked}:
@@ -83,6 +84,18 @@ def _restore(ledger: Ledger, owners: Iterable[str]) -> int:
 def _jobs(one: Submission) -> Iterator[_Found]:
     for job_id, run, task in one.tasks():
         yield _Found(one, job_id, run, task, traces.begun(job_id), traces.ended(job_id))
+
+
+def _could_put(ledger: Ledger, job: _Found) -> bool:
+    """Write its row, or nothing of it: what the database does not take is no job, and keeps no other out."""
+    ledger.write("SAVEPOINT one")
+    try:
+        return _put(ledger, job)
+    except (OverflowError, ValueError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+        ledger.write("ROLLBACK TO one")
+        return False
+    finally:
+        ledger.write("RELEASE one")
 
 
 def _put(ledger: Ledger, job: _Found) -> bool:
@@ -134,6 +147,8 @@ def _need(ledger: Ledger, one: Submission) -> None:
     for job_id, end in ends.items():
         ledger.settle_unstarted(job_id, end)
     for needed in one.needs:
+        if needed == one.id:
+            continue
         if ledger.get(needed) is not None:
             ledger.write("INSERT OR IGNORE INTO needs VALUES (?, ?)", [one.id, needed])
             continue

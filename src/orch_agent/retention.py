@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from . import files, layout, locks, procs, settings
+from . import files, layout, locks, procs, settings, wire
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
 from .model import Refusal
@@ -81,11 +81,9 @@ class Janitor:
 
 
 def _read() -> Mapping[str, float]:
-    try:
-        fields = json.loads(files.read_text(layout.retention_file()) or "{}")
-        return {key: float(fields[key]) for key in ("trusted", "seen", "at")}
-    except (ValueError, TypeError, KeyError):
-        return {}
+    fields = wire.table(files.read_text(layout.retention_file()))
+    times = {key: float(value) for key, value in fields.items() if type(value) in (int, float)}
+    return times if times.keys() >= {"trusted", "seen", "at"} else {}
 
 
 def _left(last: Mapping[str, float]) -> float:

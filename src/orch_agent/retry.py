@@ -1,7 +1,8 @@
 """Whether another attempt follows the end of one, and when. Pure.
 
 Invariants
-- What a person ended, or a limit they set, is not tried again: cancelled, timed out.
+- What a person ended, or a limit they set, is not tried again: cancelled, timed out. Nor is what they asked to end,
+  though it had ended by itself by then.
 - Every further attempt waits twice as long as the one before, up to ten minutes.
 - After an attempt that ran out of memory the next one reserves half as much again as it is known to need.
 """
@@ -28,18 +29,18 @@ class Following(NamedTuple):
     mem: Optional[int]
 
 
-def following(record: Record, ended: Ended) -> Optional[Following]:
+def following(record: Record, ended: Ended, is_cancelled: bool) -> Optional[Following]:
     """The attempt that follows the end of the one in ``record``, or None."""
     spec, result = record.spec, ended.result
-    if result.state not in _AGAIN or record.attempt > spec.retries:
+    if is_cancelled or record.started_at is None or result.state not in _AGAIN or record.attempt > spec.retries:
         return None
     delay = min(spec.retry_delay * 2 ** min(record.attempt - 1, 30), max(LONGEST, spec.retry_delay))
     return Following(ended.at + delay, "attempt %d: %s" % (record.attempt, how(result)), _memory(record, result))
 
 
-def pending(record: Record, ended: Ended) -> Optional[Record]:
+def pending(record: Record, ended: Ended, is_cancelled: bool) -> Optional[Record]:
     """The row as it will be when the end of this attempt is written down, if another one follows."""
-    found = following(record, ended) if record.started_at is not None else None
+    found = following(record, ended, is_cancelled)
     if found is None:
         return None
     return record._replace(started_at=None, admitted_at=None, queued=1, due=found.due, why=found.why, mem=found.mem)

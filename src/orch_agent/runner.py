@@ -101,6 +101,7 @@ class Runner:
         self.cause: Optional[str] = None
         self.why: Optional[str] = None
         self.wait_status: Optional[int] = None
+        self.is_judged = False
         self.is_settled = False
         self.quiet_since = time.monotonic()
 
@@ -247,15 +248,22 @@ class Runner:
         if now >= self.ends_at:
             self._end("timeout", tree.TIMEOUT_GRACE)
         if now >= self.next_sample:
-            if not self.is_settled:  # no job of a moment: of those there may be thousands of one name
-                self.is_settled = True
-                joblog.point(layout.log_link(self.record.name), self.record.log_path)
+            self.next_sample = now + _REST
             self._heed(request.read(self.record.id))
-            self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock, self.told)
-            self.log.retry()
-            supervision.ensure()
-            self._sample(now)
-            self._mind_memory(self.sampler.last.mem_bytes)
+            try:
+                self._look_after(now)
+            except Exception as error:  # the job, its log and its end come before whatever was to be seen of it
+                trouble.complain(error, self.record.ref)
+
+    def _look_after(self, now: float) -> None:
+        if not self.is_settled:  # no job of a moment: of those there may be thousands of one name
+            self.is_settled = True
+            joblog.point(layout.log_link(self.record.name), self.record.log_path)
+        self.lock = locks.hold_again(layout.lock_file(self.record.id), self.lock, self.told)
+        self.log.retry()
+        supervision.ensure()
+        self._sample(now)
+        self._mind_memory(self.sampler.last.mem_bytes)
 
     def _sample(self, now: float) -> None:
         members = self.tree.members().values()
@@ -315,16 +323,18 @@ class Runner:
             if self.ending is not None:
                 self.ending.step()
             return False
-        if self.ending is None:
+        if not self.is_judged:
+            self.is_judged = True
             self._find_out()
+        if self.ending is None:
             if self.spec.keep_children or not self.tree.members(thorough=True):
                 return True
             self.ending = tree.Ending(self.tree, 0.0 if self.cause in _AT_ONCE else tree.SURVIVORS_GRACE)
         return self.ending.step()
 
     def _find_out(self) -> None:
-        """Whether the command ended for want of memory."""
-        ran_out = self.memory.end(*self._exit())
+        """Whether the command ended for want of memory, where it is not known yet what ended it."""
+        ran_out = self.memory.end(*self._exit()) if self.cause is None else None
         if ran_out is not None:
             self.cause, self.why = ran_out.cause, ran_out.why
             self.sampler.note(ran_out.used)

@@ -10,29 +10,26 @@ Invariants
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from . import files, layout
+from . import files, layout, wire
 
 DAY = 24 * 3600.0
 _LEAST = {"retention": DAY, "memory_reserve": 0.0}
+_MOST = 1e18
 """What there is to set, and the least it can be: seconds that ended runs are kept for; bytes that no job gets."""
 
 
 def read() -> Mapping[str, float]:
     """The settings that were made."""
-    try:
-        fields = json.loads(files.read_text(layout.settings_file()) or "{}")
-    except ValueError:
-        return {}
-    return {key: float(fields[key]) for key in _LEAST if _is_right(key, fields.get(key))} if _is_table(fields) else {}
+    fields = wire.table(files.read_text(layout.settings_file()))
+    return {key: float(fields[key]) for key in _LEAST if _is_right(key, fields.get(key))}
 
 
 def keep(said: Any) -> None:
     """Make the settings that a submission came with."""
-    if not _is_table(said) or not said:
+    if not isinstance(said, dict) or not said:
         return
     before = read()
     after: dict[str, Optional[float]] = {**before, **{key: said[key] for key in _LEAST if key in said}}
@@ -44,10 +41,6 @@ def keep(said: Any) -> None:
             pass
 
 
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
 def _is_right(key: str, value: Any) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and value >= _LEAST[key]
+    return is_number and _LEAST[key] <= value < _MOST

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, Optional
+from typing import Optional
 
-from . import RELEASE, files, layout
+from . import RELEASE, files, layout, wire
 from .launch import detach
 
 _ASK = b"give way to "
@@ -39,9 +39,8 @@ def request() -> Optional[bytes]:
     """What to say to the supervisor that lives, if its agent is older than this one."""
     try:
         text = files.read_text(layout.supervisor_lock()) or ""
-        holder: dict[str, Any] = json.loads(text.partition("\n")[2])
-        is_older = tuple(holder["release"]) < RELEASE
-    except (KeyError, TypeError, ValueError):
+        is_older = tuple(wire.table(text.partition("\n")[2])["release"]) < RELEASE
+    except (KeyError, TypeError):
         return None  # it has just begun, and has not signed
     return _ASK + os.fsencode(detach.AGENT) if is_older else None
 

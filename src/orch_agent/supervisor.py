@@ -29,6 +29,7 @@ from . import (
     observe,
     procs,
     queue,
+    request,
     restore,
     runner,
     succession,
@@ -95,14 +96,15 @@ class Supervisor:
         self.viewed: set[str] = set()
         self.runners: dict[str, int] = {}
         self.said = ""
+        self.ledger_file: object = None
         self.warden = Warden()
         self.janitor = Janitor()
         gc.collect()
         gc.freeze()  # what is here now is shared with every runner, for good
 
     def begin(self) -> None:
-        """What is to be done once: say who we are, find what the ledger has lost, be called after a restart."""
-        for work in (self._sign, locks.sweep, _find_missing, wake.prepare):
+        """What is to be done once: say who we are, tidy up, be called after a restart."""
+        for work in (self._sign, locks.sweep, wake.prepare):
             self.survive(work)
 
     def _sign(self) -> None:
@@ -129,10 +131,13 @@ class Supervisor:
             # What was let go of, was on account of a ledger that had been put aside.
             self.lock = locks.try_hold(layout.supervisor_lock())
             return
-        with open_ledger(_LEDGER) as ledger, ledger.transaction():
-            if not (self.janitor.is_at_work or ledger.is_busy()):
-                os.close(self.lock)
-                self.lock = None
+        with open_ledger(_LEDGER) as ledger:
+            if not ledger.is_busy():
+                restore.missing(ledger)  # an older copy may have been put in its place
+            with ledger.transaction():
+                if not (self.janitor.is_at_work or ledger.is_busy()):
+                    os.close(self.lock)
+                    self.lock = None
 
     def pause(self) -> None:
         """Until somebody says that something has changed, or it is time to look."""
@@ -181,7 +186,12 @@ class Supervisor:
             self.ear = _listen()
         self._give_way(succession.next_of_kin())
         with open_ledger(_LEDGER) as ledger:
+            if ledger.file != self.ledger_file:
+                restore.missing(ledger)
+                self.ledger_file = ledger.file
             queue.enlist(ledger, _LOST)
+            for record in queue.active(ledger):
+                request.wake(record.id)
 
     def _start_some(self) -> None:
         began, used = time.monotonic(), time.process_time()
@@ -289,8 +299,3 @@ def _listen() -> socket.socket:
     except OSError:
         pass  # a full disk: deaf, we still look now and then
     return ear
-
-
-def _find_missing() -> None:
-    with open_ledger(_LEDGER) as ledger:
-        restore.missing(ledger)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from . import arrays, files, layout, locks, wire
-from .model import Ended, JobSpec, Refusal
+from .model import Ended, JobRef, JobSpec, Refusal, check_name
 
 if TYPE_CHECKING:
     from .ledger import Record
@@ -73,26 +73,29 @@ def owners() -> list[str]:
 
 def submitted(owner: str) -> Optional[Submission]:
     """What was submitted under this id; None where nobody knows, or what is written makes no sense."""
-    fields = _table(layout.spec_file(owner))
+    fields = wire.table(files.read_text(layout.spec_file(owner)))
     try:
-        spec, needs = wire.spec_from(fields["spec"]), [str(one) for one in fields["needs"]]
-        found = Submission(owner, int(fields["run"]), spec, float(fields["submitted_at"]), fields["after"], needs)
+        spec, after, needs = wire.spec_from(fields["spec"]), fields["after"], list(map(check_name, fields["needs"]))
+        check_name(spec.name)
+        for ref in [] if after is None else after.split():
+            JobRef.parse(ref)
+        found = Submission(owner, int(fields["run"]), spec, float(fields["submitted_at"]), after, needs)
         list(found.tasks())
-        return found
-    except (KeyError, TypeError, ValueError, Refusal):
+        return found if found.run > 0 else None
+    except (AttributeError, KeyError, TypeError, ValueError, Refusal):
         return None
 
 
 def begun(job_id: str) -> Optional[Begun]:
     """The latest attempt that is known to have begun: by the lock file's text, or by the result."""
-    found = [_locked(job_id), _begun(_table(layout.result_file(job_id)), "started_at")]
+    found = [_locked(job_id), _begun(wire.table(files.read_text(layout.result_file(job_id))), "started_at")]
     return max((one for one in found if one), key=lambda one: (one.attempt, one.start is not None), default=None)
 
 
 def _locked(job_id: str) -> Optional[Begun]:
     """What the lock file tells of. It is written first, and the first sample last, before the job is let go."""
     is_held = locks.is_held(layout.lock_file(job_id))
-    found = _begun(_table(layout.lock_file(job_id)), "at")
+    found = _begun(wire.table(files.read_text(layout.lock_file(job_id))), "at")
     if found is None or found.start is None or is_held:
         return found
     try:
@@ -109,10 +112,15 @@ def _begun(fields: dict[str, Any], at: str) -> Optional[Begun]:
             return None
         if fields.get(at) is None:
             return Begun(attempt, None)
-        birth, boot_id = str(fields.get("birth") or ""), str(fields.get("boot_id") or "")
-        return Begun(attempt, (float(fields[at]), int(fields.get("pid") or 0), birth, boot_id, fields.get("cgroup")))
+        birth, boot_id, group = (_word(fields.get(key)) for key in ("birth", "boot_id", "cgroup"))
+        return Begun(attempt, (float(fields[at]), int(fields.get("pid") or 0), birth, boot_id, group or None))
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _word(value: object) -> str:
+    """A text that the ledger takes."""
+    return value if isinstance(value, str) and value.isascii() else ""
 
 
 def ended(job_id: str) -> Optional[Ended]:
@@ -152,19 +160,8 @@ def unstarted(owner: str) -> dict[str, Ended]:
     """The ends of those that had not started, by their ids."""
     found = {}
     for line in (files.read_text(layout.unstarted_file(owner)) or "").splitlines():
-        try:
-            fields = json.loads(line)
-            end = wire.result_from_json(json.dumps(fields["end"]))
-            if end is not None:
-                found[str(fields["id"])] = Ended(*end)
-        except (KeyError, TypeError, ValueError):
-            pass  # half a line
+        fields = wire.table(line)  # nothing, of half a line
+        end = wire.result_from_json(json.dumps(fields.get("end")))
+        if end is not None:
+            found[_word(fields.get("id"))] = Ended(*end)
     return found
-
-
-def _table(path: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(files.read_text(path) or "{}")
-    except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}

@@ -90,9 +90,10 @@ class Tree:
                     pass  # gone by itself, or another user's (setuid): nothing we may do
 
 
-def of(record: Record) -> Tree:
-    """The tree of a job that has lost its runner, as its record tells it."""
-    return Tree(record.id, (record.pid or 0, record.birth or ""), cgroup.find(record.cgroup), None)
+def of(record: Record, runner: Optional[int] = None) -> Tree:
+    """The tree of a job as its record tells it, and the pid of its runner, where it has one."""
+    parent = runner if sys.platform == "linux" else None
+    return Tree(record.id, (record.pid or 0, record.birth or ""), cgroup.find(record.cgroup), parent)
 
 
 class Ending:

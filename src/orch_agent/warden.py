@@ -8,13 +8,12 @@ Invariants
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Sequence
 from typing import Optional
 
-from . import cgroup, files, freezer, guard, hold, layout, memory, outofmemory, procs, tree, usage
+from . import cgroup, freezer, guard, hold, layout, locks, memory, outofmemory, procs, traces, tree, usage
 from .ledger import Record
 from .schedule import size
 
@@ -107,7 +106,7 @@ class Warden:
             record, words % (size(host.available), size(host.total), size(job.used), reserved), job.used
         )
         self._killed[job.id] = time.monotonic()
-        family = tree.of(record)
+        family = _family(record)
         if family.group is not None:
             family.group.kill()
         family.signal(family.members(), signal.SIGSTOP)  # nobody forks away while others are killed
@@ -118,14 +117,14 @@ class Warden:
     def _freeze(self, job: guard.Job, host: memory.Memory) -> None:
         record, now = self._running[job.id], time.monotonic()
         words = "the host has %s of memory left, for %d s at most"
-        if freezer.freeze(record, tree.of(record), words % (size(host.available), guard.FROZEN_MOST)):
+        if freezer.freeze(record, _family(record), words % (size(host.available), guard.FROZEN_MOST)):
             self._frozen[job.id] = now
         else:
             self._spared[job.id] = now + guard.FROZEN_MOST
 
     def _thaw(self, job_id: str, spare: bool) -> None:
         now = time.monotonic()
-        freezer.thaw(job_id, tree.of(self._running[job_id]))
+        freezer.thaw(job_id, _family(self._running[job_id]))
         self._frozen.pop(job_id, None)
         self._thawed_at = now
         if spare:
@@ -136,13 +135,16 @@ def _as_started(record: Record) -> Record:
     """A job that was on its way at the last turn, and may have begun since: its lock tells."""
     if record.started_at is not None:
         return record
-    try:
-        told = json.loads(files.read_text(layout.lock_file(record.id)) or "{}")
-        return record._replace(
-            attempt=told["attempt"], started_at=told["at"], pid=told["pid"], birth=told["birth"], cgroup=told["cgroup"]
-        )
-    except (ValueError, KeyError, TypeError):
+    begun = traces.begun(record.id)
+    if begun is None or begun.start is None:
         return record
+    at, pid, birth, _, group = begun.start
+    return record._replace(attempt=begun.attempt, started_at=at, pid=pid, birth=birth, cgroup=group)
+
+
+def _family(record: Record) -> tree.Tree:
+    """Its processes, those too that have left the tree: they are its runner's children by then."""
+    return tree.of(record, locks.holder(record.id))
 
 
 def _used(record: Record) -> int:
@@ -152,5 +154,5 @@ def _used(record: Record) -> int:
     if counted:
         return counted
     sample = usage.read(layout.usage_file(record.id))
-    largest = max((procs.resident(pid) for pid in tree.of(record).members()), default=0)
+    largest = max((procs.resident(pid) for pid in _family(record).members()), default=0)
     return max(largest, sample.mem_bytes if sample is not None else 0)

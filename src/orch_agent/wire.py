@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional
 
-from .model import JobSpec, Refusal, Result
+from .model import END_STATES, JobSpec, Refusal, Result
 
 VERSION = 1
+_DIGITS = 18
+"""What SQLite takes as a whole number has no more."""
 GAP = 92
 """Status of the verb ``logs`` that has come to what is missing in a log: ask again, ``beyond`` it."""
 
@@ -40,6 +43,31 @@ def decode(line: bytes) -> dict[str, Any]:
 def _no_number(word: str) -> None:
     """NaN and the infinities, which Python reads and JSON has not."""
     raise ValueError(word)
+
+
+def _whole(word: str) -> int:
+    if len(word.lstrip("-")) > _DIGITS:
+        raise ValueError(word)
+    return int(word)
+
+
+def _decimal(word: str) -> float:
+    number = float(word)
+    if not math.isfinite(number):
+        raise ValueError(word)
+    return number
+
+
+def table(text: Optional[str]) -> dict[str, Any]:
+    """The object in a file of ours, which jobs and bad disks write to as well; empty where it holds anything else.
+
+    It has no number that is none, or larger than anything there is.
+    """
+    try:
+        found = json.loads(text or "{}", parse_constant=_no_number, parse_int=_whole, parse_float=_decimal)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def spec_to_json(spec: JobSpec) -> str:
@@ -101,12 +129,19 @@ def result_to_json(ended_at: float, result: Result, started_at: Optional[float] 
 
 def result_from_json(text: str) -> Optional[tuple[float, Result]]:
     """End and result in ``text``, or None where it holds none (an interrupted or foreign write)."""
-    try:
-        fields = json.loads(text)
-        known = {key: fields[key] for key in Result._fields if key in fields}
-        return float(fields["ended_at"]), Result(**known)
-    except (ValueError, TypeError, KeyError):
+    fields = table(text)
+    known = {key: value for key, value in fields.items() if value is not None and key in _RESULT}
+    if any(type(value) not in _RESULT[key] for key, value in known.items()):
         return None
+    at, state = known.pop("ended_at", None), known.get("state")
+    return None if at is None or state not in END_STATES else (float(at), Result(**known))
+
+
+_RESULT: Mapping[str, frozenset[type]] = {
+    **dict.fromkeys(("state", "reason", "cause"), frozenset({str})),
+    **dict.fromkeys(("exit_code", "signal", "mem_peak_bytes", "log_lost_bytes", "attempt"), frozenset({int})),
+    **dict.fromkeys(("cpu_seconds", "ended_at"), frozenset({int, float})),
+}
 
 
 def start_to_json(start: Mapping[str, Any], attempt: int, runner: int) -> str:

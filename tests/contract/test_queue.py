@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def test_what_could_never_start_is_refused(agent: Agent) -> None:
         with pytest.raises(Refused, match="this host has"):
             agent.submit("job", "true", **spec)
     assert agent.call("status")["jobs"] == []
+
+
+def test_all_that_the_host_has_for_jobs_can_be_asked_for(agent: Agent) -> None:
+    """Though the system's own programs use some of it."""
+    with pytest.raises(Refused) as refused:
+        agent.submit("all", "true", mem=1 << 50)
+    most = int(refused.value.hint.split()[-2].rstrip("M")) << 20
+    assert agent.finished("all", "true", mem=most)["state"] == "COMPLETED"
 
 
 def test_processors_are_given_away_too(agent: Agent) -> None:
@@ -111,6 +120,33 @@ def test_who_cancels_has_no_further_attempt(agent: Agent) -> None:
     eventually(lambda: agent.show("backs-off")["job"]["attempt"] == 1, "it has failed once")
     eventually(lambda: state(agent, "backs-off") == "PENDING", "it backs off")
     assert agent.call("cancel", jobs=["backs-off"], grace=1)["jobs"][0]["state"] == "CANCELLED"
+
+
+STUBBORN = 'trap "" TERM HUP; (while :; do sleep 0.1; done) & '
+
+
+def test_who_cancels_while_the_rest_of_an_attempt_is_ended_has_no_further_attempt(agent: Agent) -> None:
+    """The command has exited, and what it left behind is on its way out: then, too, it is the last attempt."""
+    agent.submit("job", f"echo x >> tries; {STUBBORN} exit 1", retries=3, retry_delay=0.05)
+    eventually((agent.home / "tries").exists, "it has begun")
+    agent.call("cancel", jobs=["job"], grace=0)
+    assert agent.show("job")["job"]["state"] in ("FAILED", "CANCELLED")
+    time.sleep(0.5)
+    assert (agent.home / "tries").read_text() == "x\n"
+
+
+def test_who_cancels_between_two_attempts_is_told_so(agent: Agent) -> None:
+    agent.submit("job", "exit 1", retries=3, retry_delay=300)
+    eventually(lambda: state(agent, "job") == "PENDING" and agent.show("job")["job"]["due_at"], "it waits to try again")
+    agent.call("cancel", jobs=["job"], grace=0)
+    assert agent.show("job")["job"]["reason"] == "cancelled before its next attempt"
+
+
+def test_a_task_takes_no_other_jobs_id(agent: Agent) -> None:
+    agent.finished("other", "true", key="many-2")
+    with pytest.raises(Refused, match="belongs to another job") as refused:
+        agent.call("submit", id="many", spec={"name": "many", "command": "true", "array": "0-3"})
+    assert refused.value.kind == "conflict"
 
 
 def test_a_job_that_takes_too_long(agent: Agent) -> None:

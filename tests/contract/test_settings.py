@@ -56,6 +56,16 @@ def test_a_ruined_file_counts_as_none(agent: Agent, text: str) -> None:
     assert kept(agent) == {"memory_reserve": GB}
 
 
+@pytest.mark.parametrize("ruin", ["[" * 100_000, '{"memory_reserve": 1%s}' % ("0" * 400), '{"memory_reserve": 1e999}'])
+def test_a_file_that_no_machine_wrote_ends_no_job(agent: Agent, ruin: str) -> None:
+    agent.submit("job", "until [ -e go ]; do sleep 0.05; done; exit 4")
+    agent.running("job")
+    (agent.root / "settings.json").write_text(ruin)
+    assert agent.finished("other", "sleep 2.2")["state"] == "COMPLETED", "its runner has looked by then"
+    (agent.home / "go").touch()
+    assert agent.wait("job")["exit_code"] == 4
+
+
 def test_the_configuration_reserves_memory_there(orch: Orch, agent: Agent, home: Path) -> None:
     """All the host's memory but a quarter: a job that would fit otherwise is refused."""
     total = agent.call("status")["host"]["mem_total_bytes"]

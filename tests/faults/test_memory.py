@@ -184,6 +184,14 @@ def test_a_frozen_job_is_seen_and_heard(either: SmallHost) -> None:
     assert either.wait("next")["state"] == "COMPLETED"
 
 
+def test_who_has_left_the_tree_is_frozen_too(either: SmallHost) -> None:
+    one_frozen(either, f"(setsid {hog(300, 200)} &); sleep 300")
+    said = either.log("young")
+    time.sleep(1)
+    assert either.log("young") == said
+    either.call("cancel", jobs=["young", "old"], grace=0)
+
+
 def test_a_frozen_job_goes_on_when_there_is_room(either: SmallHost) -> None:
     one_frozen(either, hog(400, 200))
     (either.home / "go").touch()  # the older ends and gives its memory back
@@ -242,7 +250,7 @@ def test_who_meets_his_limit_has_not_completed(agent: Agent) -> None:
     """Though the command makes nothing of it."""
     (agent.home / "hog.py").write_text(HOG)
     done = agent.finished("greedy", f"{hog(1000, 1000)}; true", mem_max=150 * MB)
-    assert done["state"] == "OUT_OF_MEMORY" and "its limit of 150.0MB" in done["reason"], done
+    assert done["state"] == "OUT_OF_MEMORY" and "its limit of 150.0MB" in done["reason"], (done, agent.log("greedy"))
 
 
 def test_an_attempt_that_ran_out_is_followed_by_one_that_reserves_more(plain: Agent) -> None:

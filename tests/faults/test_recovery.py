@@ -164,6 +164,61 @@ def test_nothing_is_invented(agent: Agent) -> None:
     assert agent.finished("old", "true")["run"] == 2
 
 
+BEYOND = ("1e999", "1" + "0" * 400, "[" * 50_000, '"x"', "-3", "NaN", '["x"]', '"\\ud800"', "null", "{}")
+
+
+@pytest.mark.parametrize("key", ["run", "submitted_at", "after", "needs", "name", "mem", "nice", "command", "array"])
+def test_a_submission_that_makes_no_sense_stands_in_nobodys_way(agent: Agent, key: str) -> None:
+    """A bad disk wrote it, or a job: the ledger is lost, and made anew of the others."""
+    agent.finished("sound", "exit 3")
+    for number, value in enumerate(BEYOND):
+        directory = agent.root / "jobs" / f"bad{number}"
+        directory.mkdir()
+        whole = {"run": "7", "submitted_at": "1.0", "after": "null", "needs": "[]"}
+        spec = {"name": f'"bad{number}"', "command": '"echo x >> bad"', "mem": "null", "nice": "0", "array": "null"}
+        (whole if key in whole else spec)[key] = value
+        inner = ",".join(f'"{name}":{text}' for name, text in spec.items())
+        outer = ",".join(f'"{name}":{text}' for name, text in whole.items())
+        (directory / "spec.json").write_text(f'{{{outer},"spec":{{{inner}}}}}')
+    lose(agent)
+    assert jobs(agent)["sound.1"]["exit_code"] == 3
+    assert agent.finished("later", "exit 4")["exit_code"] == 4
+    assert {path.name for path in agent.home.iterdir() if not path.name.startswith(".")} <= {"logs", "bad"}
+
+
+NONSENSE = ('"mem_peak_bytes":"x"', '"state":["x"]', '"state":"\\u001b[31mFOO"', '"ended_at":NaN', '"exit_code":1e999')
+
+
+@pytest.mark.parametrize("wrong", NONSENSE)
+def test_a_result_that_makes_no_sense_is_none(agent: Agent, wrong: str) -> None:
+    """It hides no other job, and holds up nobody."""
+    job = agent.submit("job", "sleep 300", tty=False)
+    agent.running("job")
+    os.kill(agent.runner(job["id"]), signal.SIGSTOP)
+    text = '{"ended_at":1.0,"state":"COMPLETED","exit_code":0,"attempt":1,%s}' % wrong
+    (agent.root / "jobs" / job["id"] / "result.json").write_text(text)
+    os.kill(agent.runner(job["id"]), signal.SIGKILL)
+    assert agent.finished("other", "exit 4")["exit_code"] == 4
+    agent.call("cancel", jobs=["job"], grace=0)
+    assert jobs(agent)["job.1"]["state"] == "CANCELLED"
+
+
+def test_an_older_copy_of_the_ledger_is_put_in_its_place(agent: Agent) -> None:
+    """While a supervisor lives: it brings back what the copy does not know."""
+    agent.submit("gate", "until [ -e go ]; do sleep 0.05; done")
+    agent.running("gate")
+    copy = agent.root / "copy.db"
+    with sqlite3.connect(agent.root / "ledger.db") as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    agent.submit("after", "echo x >> ran", after=["gate"])
+    for path in agent.root.glob("ledger.db*"):
+        path.unlink()
+    copy.rename(agent.root / "ledger.db")
+    (agent.home / "go").touch()
+    eventually(lambda: jobs(agent).get("after.1", {}).get("state") == "COMPLETED", "it is back, and runs")
+    assert (agent.home / "ran").read_text() == "x\n"
+
+
 def test_of_two_submissions_with_one_number_the_acknowledged_counts(agent: Agent) -> None:
     """A client died before its submission was accepted, and another got its number."""
     agent.finished("x", "true", key="known")

@@ -101,6 +101,21 @@ def test_stopped_for_long(agent: Agent) -> None:
     assert ran(agent, "later.1") == ["1"]
 
 
+def test_a_directory_lies_where_its_lock_should(agent: Agent) -> None:
+    (agent.root / "live" / "supervisor.lock").mkdir(parents=True)
+    assert agent.finished("job", "exit 4")["exit_code"] == 4
+
+
+def test_a_runner_that_its_job_has_stopped_goes_on(agent: Agent) -> None:
+    """A time limit and whoever cancels reach it all the same."""
+    late = agent.submit("late", "kill -STOP $PPID; sleep 300", timeout=1)
+    assert agent.wait("late")["state"] == "TIMEOUT", late
+    agent.submit("job", "kill -STOP $PPID; touch stopped; sleep 300")
+    eventually((agent.home / "stopped").exists, "it is stopped")
+    agent.call("cancel", jobs=["job"], grace=0)
+    assert agent.show("job")["job"]["state"] == "CANCELLED"
+
+
 def test_of_many_one_stays(agent: Agent) -> None:
     agent.submit("runs", GATE)
     agent.running("runs")

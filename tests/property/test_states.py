@@ -23,6 +23,8 @@ results = st.builds(
     mem_peak_bytes=st.none() | st.integers(0, 1 << 50),
     cpu_seconds=st.none() | st.floats(0, 1e9),
     log_lost_bytes=st.integers(0, 1 << 50),
+    attempt=st.integers(0, 1001),
+    cause=st.none() | st.text(max_size=10),
 )
 ends = st.builds(Ended, at=times, result=results)
 boots = st.sampled_from(["", "boot-one", "boot-two"])

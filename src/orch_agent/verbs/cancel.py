@@ -16,6 +16,8 @@ from ..model import Refusal
 from .common import Answer, Found, Request, number, texts
 
 _STEP = 0.02
+_AGAIN = 0.5
+"""Seconds between two looks for those that wait again."""
 _PATIENCE = 60.0
 """Seconds beyond the grace after which we say that something cannot be killed."""
 
@@ -32,11 +34,17 @@ def run(request: Request) -> Answer:
             if record is not None:
                 _ask(record, grace)
         until = time.monotonic() + grace + _PATIENCE
+        again = time.monotonic() + _AGAIN
         while watches.living():
-            if time.monotonic() > until:
+            now = time.monotonic()
+            if now > until:
                 said = "some processes cannot be killed (waiting for a device?)"
                 raise Refusal("host", said, "ps -eo pid,stat,args", there=True)
             time.sleep(_STEP)
+            if now > again:
+                # An attempt may have ended before it could be told, and another be about to follow it.
+                observe.cancel_pending(ledger, found.now())
+                again = now + _AGAIN
         return found.answer()
 
 
@@ -48,6 +56,7 @@ def _ask(record: Record, grace: float) -> None:
         ending.write(record.id, grace)
     except OSError as error:
         unwritten = error
+    ending.wake(record.id)
     if not _tell(record, grace) and unwritten is not None:
         raise unwritten
 

@@ -50,6 +50,9 @@ def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[list[Record], b
                     fresh = [_one(ledger, job_id, spec)] if tasks is None else _all(ledger, job_id, spec, tasks)
                     _write_down(ledger, job_id, fresh[0])
                     return fresh, True
+        except sqlite3.IntegrityError:
+            traces.forget(job_id)
+            raise Refusal("conflict", "the id of a task, %s-N, belongs to another job" % job_id) from None
         except (OSError, sqlite3.Error):
             traces.forget(job_id)
             raise
