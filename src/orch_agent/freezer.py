@@ -51,12 +51,13 @@ def mark(record: Record) -> Optional[Mark]:
 def freeze(record: Record, tree: Tree, why: str) -> bool:
     """Freeze it; whether it is frozen now."""
     try:
+        os.makedirs(layout.job_dir(record.id), mode=0o700, exist_ok=True)  # the job may have removed it
         _put(Mark(time.time(), why, False, record.attempt), record.id)
         if tree.group is not None and tree.group.freeze():
             return True
         _put(Mark(time.time(), why, True, record.attempt), record.id)
     except OSError:
-        return False  # it has removed its directory, or the disk is full
+        return False  # a full disk
     if _stop(tree):
         return True
     thaw(record.id, tree)

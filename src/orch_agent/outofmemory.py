@@ -42,10 +42,11 @@ def condemn(record: Record, why: str, used: int) -> bool:
     """Leave the guard's note; whether that could be done."""
     text = json.dumps({"attempt": record.attempt, "why": why, "used": used})
     try:
+        os.makedirs(layout.job_dir(record.id), mode=0o700, exist_ok=True)  # the job may have removed it
         files.write_whole(layout.condemned_file(record.id), text, durable=False)
         return True
     except OSError:
-        return False  # it has removed its directory, or the disk is full
+        return False  # a full disk
 
 
 def condemned(record: Record) -> Optional[End]:

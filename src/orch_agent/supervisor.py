@@ -219,6 +219,8 @@ class Supervisor:
         if most > 0 and may_start:
             plan = queue.plan(ledger, running, host, most).plan
             chosen = queue.admit(ledger, plan.starts) if plan.starts else []
+            if chosen:
+                self._look_in(_ON_THE_WAY)  # for those who come after them
         self.warden.meet([*running, *chosen])
         due = queue.next_due(ledger, time.time())
         if due is not None:

@@ -53,12 +53,38 @@ def test_what_could_never_start_is_refused(agent: Agent) -> None:
     assert agent.call("status")["jobs"] == []
 
 
+def test_many_that_last_begin_one_after_the_other(agent: Agent) -> None:
+    """More than are on their way at once; nobody's end calls the supervisor meanwhile."""
+    agent.submit("many", "sleep 300", array="0-29", mem=4 << 20)
+    began = time.monotonic()
+    eventually(lambda: len(agent.call("status")["jobs"]) == 30 and not pending(agent), "all run")
+    assert time.monotonic() - began < 2 * _QUIET
+    agent.call("cancel", jobs=["many"], grace=0)
+
+
+def pending(agent: Agent) -> list[str]:
+    """Those that have not begun."""
+    return [str(job["run"]) for job in agent.call("status")["jobs"] if job["state"] == "PENDING"]
+
+
 def test_all_that_the_host_has_for_jobs_can_be_asked_for(agent: Agent) -> None:
     """Though the system's own programs use some of it."""
     with pytest.raises(Refused) as refused:
         agent.submit("all", "true", mem=1 << 50)
     most = int(refused.value.hint.split()[-2].rstrip("M")) << 20
     assert agent.finished("all", "true", mem=most)["state"] == "COMPLETED"
+
+
+def test_who_waits_has_no_terminal_yet(agent: Agent) -> None:
+    every = agent.call("status")["host"]["cpus"]
+    agent.submit("long", "sleep 300", cpus=every)
+    agent.submit("waits", "true", cpus=1)
+    with pytest.raises(Refused, match=r"waits\.1 is pending: waits for 1 processor") as refused:
+        agent.call("attach", job="waits")
+    assert refused.value.hint == "orch logs -f waits.1"
+    with pytest.raises(Refused, match="is still pending") as refused:
+        agent.submit("waits", "true")
+    assert "orch show waits" in refused.value.hint
 
 
 def test_processors_are_given_away_too(agent: Agent) -> None:

@@ -67,6 +67,25 @@ def test_an_empty_variable_is_no_term(orch: Orch, home: Path) -> None:
     assert orch("run", "train", "--timeout", "", "--json").json["job"]["timeout_seconds"] is None
 
 
+def test_several_runs_are_not_run_again_as_one(orch: Orch) -> None:
+    orch("run", "many", "true", "--array", "0-3", "--wait")
+    done = orch("rerun", "many.1-3")
+    assert done.status == 2 and "orch rerun many, or orch rerun many.1" in done.err
+
+
+def test_tasks_that_ended_alike_are_one_row(orch: Orch, agent: Agent) -> None:
+    orch("run", "gate", "sleep 300")
+    orch("run", "many", "true", "--array", "0-499", "--after", "gate")
+    orch("cancel", "many")
+    orch("run", "bad", "exit $((ORCH_ARRAY_TASK / 2))", "--array", "0-3", "--wait")
+    rows = [line.split()[:3] for line in orch("status", "many", "bad").out.splitlines()[1:]]
+    assert sorted(rows) == [
+        ["bad", "1-2", "COMPLETED"],
+        ["bad", "3-4", "FAILED"],
+        ["many", "1-500", "CANCELLED"],
+    ]
+
+
 def test_a_name_in_use_is_told_by_the_command_that_was_typed(orch: Orch) -> None:
     orch("run", "job", "sleep 60")
     assert "\n  orch run job --replace" in orch("run", "job", "true").err

@@ -66,6 +66,7 @@ def test_cs_says_which_version_will_bring_it(home: Path) -> None:
         (["run", "x", "y", "--retries", "1.5"], "'1.5' is no whole number", ""),
         (["run", "x", "y", "--mem", "6"], "--mem 6 is too small: at least 1M", ""),
         (["run", "x", "y", "--mem", "2G", "--mem-max", "1.5G"], "--mem 2G would reserve more than --mem-max 1.5G", ""),
+        (["run", "x", "y", "--timeout", "99999999d"], "--timeout 1e+08d is too large: at most 3650d", ""),
         (["run", "x", "y", "--retries", "1001"], "--retries 1001 is too large: at most 1000", ""),
         (["run", "x", "y", "--after", "a b"], "job name 'a b' is not allowed", ""),
         (["run", "x", "y", "--array", "0-9", "--follow"], "each task of an array has its own", "--wait"),

@@ -31,8 +31,8 @@ COMMAND = Command(
 With --watch, what is pending or running comes first, then what has ended, the newest first; with --json too, one
 document a line whenever something has changed.
 MEMORY is what a job uses now, of one that has ended the most that it used, and of one that waits what it will reserve:
-asked for, or learned from the runs before it. REASON says why it waits. Tasks of an array that all wait, or have all
-completed, are one row.
+asked for, or learned from the runs before it. REASON says why it waits. Tasks of an array that all wait, or have ended
+alike, are one row.
 A host that does not answer is shown as it last was, with the age of that.""",
 )
 

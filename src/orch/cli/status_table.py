@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from orch.errors import of_host
 from orch.model import HostStatus, called, gathered, is_live, label, span
-from orch_agent.model import COMPLETED, PENDING, JobView, rfc3339
+from orch_agent.model import PENDING, JobView, rfc3339
 
 from .output import DIM, age, clean, local_time, size, state_colour, table
 
 
 class Row(NamedTuple):
-    """A line of the table: a job, or tasks of an array that stand together and all wait, or have all completed."""
+    """A line of the table: a job, or tasks of an array that stand together and all wait, or have ended alike."""
 
     place: int
     host: HostStatus
@@ -51,10 +51,10 @@ def part(told: Sequence[HostStatus], places: Collection[int], header: bool) -> l
 
 
 def _alike(job: JobView) -> object:
-    """What tasks in one row have in common: they wait for their turn, or they have completed."""
-    if job["state"] == PENDING:
-        return PENDING if job["due_at"] is None else None
-    return COMPLETED if job["state"] == COMPLETED else None
+    """What tasks in one row have in common: they wait for their turn, or they have ended alike."""
+    if is_live(job):
+        return PENDING if job["state"] == PENDING and job["due_at"] is None else None
+    return job["state"], job["exit_code"], job["signal"]
 
 
 def _laid_out(told: Sequence[HostStatus], every: Sequence[Row]) -> list[str]:

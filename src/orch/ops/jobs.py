@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orch.errors import usage
 from orch.model import new_id
 from orch.remote import Remote
 from orch_agent import wire
@@ -30,6 +31,10 @@ def show(hosts: Hosts, ref: str, host: str | None = None) -> dict[str, Any]:
 
 def spec_of(remote: Remote, ref: str) -> JobSpec:
     """What a run was told to do, complete, so that it can be told again: NAME an array whole, NAME.n one task of it."""
+    wanted = JobRef.parse(ref)
+    if wanted.last is not None:
+        runs = f"orch rerun {wanted.name}, or orch rerun {wanted.name}.{wanted.run}"
+        raise usage(f"{ref} is several runs; what runs again is a whole array, or one run", runs)
     answer = remote.call("show", {"job": ref, "first": True})
     spec, task = wire.spec_from(answer["spec"]), answer["job"]["array_task"]
     return spec if task is None or JobRef.parse(ref).run is None else spec._replace(array=str(task))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .. import observe, terminfo
+from .. import observe, terminfo, waiting
 from ..launch import tmux
 from ..ledger import open_ledger
-from ..model import Ended, Refusal
+from ..model import STARTS, Ended, Pending, Refusal
 from .common import Answer, Request, find, shown, text
 from .reach import reach
 
@@ -19,6 +19,9 @@ def run(request: Request) -> Answer:
             raise Refusal(
                 "refused", "%s has ended (%s)" % (record.ref, state.result.state), "orch logs %s" % record.ref
             )
+        why = waiting.Outlook(ledger).reason(record) if isinstance(state, Pending) else STARTS
+        if why != STARTS:
+            raise Refusal("refused", "%s is pending: %s" % (record.ref, why), "orch logs -f %s" % record.ref)
         reach(record).close()
         session, words = tmux.attach_words(record)
         return {"job": shown(ledger, record, state), "session": session, "argv": _fitted(words, request)}

@@ -42,19 +42,21 @@ def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[list[Record], b
         _check_room(spec)
         os.makedirs(layout.live_dir(), mode=0o700, exist_ok=True)
         tasks = None if spec.array is None else arrays.parse(spec.array)
+        is_ours = False
         try:
             with ledger.transaction():
                 known = _submitted(ledger, job_id)
                 if not known:
+                    is_ours = True  # nobody else writes down this id before we are through
                     _check_free(ledger, spec.name)
                     fresh = [_one(ledger, job_id, spec)] if tasks is None else _all(ledger, job_id, spec, tasks)
                     _write_down(ledger, job_id, fresh[0])
                     return fresh, True
         except sqlite3.IntegrityError:
-            traces.forget(job_id)
             raise Refusal("conflict", "the id of a task, %s-N, belongs to another job" % job_id) from None
         except (OSError, sqlite3.Error):
-            traces.forget(job_id)
+            if is_ours:
+                traces.forget(job_id)
             raise
     if known[0].spec_json != wire.spec_to_json(spec):
         said = "the id %s belongs to %s, submitted with another command or options" % (job_id, known[0].ref)
@@ -170,8 +172,9 @@ def _check_free(ledger: Ledger, name: str) -> None:
         state = observe.look(ledger, record)
         if not isinstance(state, Ended):
             one = name if record.array_id is None else record.ref
-            hint = "orch run %s --replace …, or another name; look at it: orch attach %s" % (name, one)
-            said = "%s is still %s" % (record.ref, "running" if isinstance(state, Running) else "pending")
+            word, look = ("running", "attach") if isinstance(state, Running) else ("pending", "show")
+            hint = "orch run %s --replace …, or another name; look at it: orch %s %s" % (name, look, one)
+            said = "%s is still %s" % (record.ref, word)
             raise Refusal("name_in_use", said, hint)
 
 
