@@ -132,7 +132,7 @@ class Supervisor:
             self.lock = locks.try_hold(layout.supervisor_lock())
             return
         with open_ledger(_LEDGER) as ledger:
-            if not ledger.is_busy():
+            if not (self.janitor.is_at_work or ledger.is_busy()):
                 restore.missing(ledger)  # an older copy may have been put in its place
             with ledger.transaction():
                 if not (self.janitor.is_at_work or ledger.is_busy()):

@@ -35,6 +35,16 @@ def disk_is_full(path: str) -> bool:
     return found.f_bavail * found.f_frsize < _ROOM
 
 
+def disk_is_read_only(path: str) -> bool:
+    """Whether nobody may write to the disk that holds ``path``, or would hold it."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except FileNotFoundError:
+        return disk_is_read_only(os.path.dirname(path))
+    except OSError:
+        return False
+
+
 def complain(error: Exception, of: str = "") -> None:
     """Tell it to whoever reads a companion's standard error, a file that may be on the full disk that it tells of.
 
@@ -59,6 +69,8 @@ def explain(error: Exception) -> Refusal:
     if is_damage(error):
         return _damaged(path, error)
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if disk_is_read_only(layout.root()):
+        said = "its disk is read-only; what is there is kept, and the logs in %s can be read" % layout.logs()
     return Refusal("host", "cannot use %s: %s" % (path, said), "ORCH_HOME=DIR names a directory you may write")
 
 
