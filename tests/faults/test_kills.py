@@ -250,7 +250,7 @@ def test_an_orphan_can_be_cancelled(agent: Agent, groups: None, deaf: bool) -> N
     assert time.monotonic() - began < 15
     assert end["state"] == "CANCELLED"
     assert agent.show("job")["job"] == end
-    assert agent._find(job["id"]) is None
+    eventually(lambda: agent._find(job["id"]) is None, "its view has gone, too")
 
 
 DAEMON = "(setsid sh -c 'echo $$ > daemon; exec sleep 300' >/dev/null 2>&1 &) ; echo on; "
