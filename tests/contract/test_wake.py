@@ -70,13 +70,13 @@ def test_where_there_is_no_systemd_nothing_is_written(
 
 def test_another_place_has_a_unit_of_its_own(home: Path, lingered: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     wake.prepare()
-    monkeypatch.setenv("ORCH_HOME", "/work/some where")
+    monkeypatch.setenv("ORCH_HOME", "/scratch/some where")
     wake.prepare()
     units = {path.name: path.read_text() for path in (home / ".config/systemd/user").glob("*.service")}
     assert len(units) == 2
     other = next(text for name, text in units.items() if name != "orch.service")
-    assert 'Environment="ORCH_HOME=/work/some where"' in other
-    assert wake.command().startswith("ORCH_HOME='/work/some where' ")
+    assert 'Environment="ORCH_HOME=/scratch/some where"' in other
+    assert wake.command().startswith("ORCH_HOME='/scratch/some where' ")
 
 
 def test_after_a_restart_what_waited_goes_on(agent: Agent) -> None:
