@@ -73,6 +73,8 @@ def note_ends(ledger: Ledger, records: Iterable[Record]) -> list[Record]:
         with ledger.transaction():
             for record, end in ended:
                 ledger.settle(record, end)
+        for record, _ in ended:
+            locks.release(record.id)  # its runner may have been killed before it did
     return [record for record, end in found if end is None]
 
 

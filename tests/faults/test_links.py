@@ -73,7 +73,7 @@ def test_a_submission_cut_off_at_every_piece(mine: Laptop, machine: Machine, fra
         names.append(name)
         if done.status:
             again(mine, name, done)
-    assert 0 < refused < happened  # a first connection that fails before the login is not tried again
+    assert refused < happened  # a first connection that fails before the login may be refused, and is not tried again
     ran_once(mine, machine, names)
 
 
