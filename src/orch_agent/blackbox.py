@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
-from . import files, layout, memory, procs, usage, wire
+from . import files, layout, memory, procs, usage
 from .ledger import Ledger, Record
 from .procs import Process
 
@@ -78,7 +78,7 @@ class BlackBox:
 
 def read(job_id: str, attempt: int) -> Mapping[str, Any]:
     """What was kept of this attempt; empty where nothing was."""
-    facts = wire.table(files.read_text(layout.black_box(job_id)))
+    facts = files.read_table(layout.black_box(job_id))
     return facts if facts.get("attempt") == attempt else {}
 
 

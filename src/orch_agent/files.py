@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Optional
+from typing import Any, Optional
+
+from . import wire
 
 
 def write_whole(path: str, text: str, durable: bool = True) -> None:
@@ -34,6 +36,11 @@ def read_text(path: str) -> Optional[str]:
             return file.read()
     except OSError:
         return None
+
+
+def read_table(path: str) -> dict[str, Any]:
+    """The object in a file of ours; empty where there is none, or anything else is in it."""
+    return wire.table(read_text(path))
 
 
 class Reserved:

@@ -13,7 +13,7 @@ import os
 import time
 from typing import Optional
 
-from . import files, layout, wire
+from . import files, layout
 
 _PROBE = 0.001
 """Seconds that a probe may take."""
@@ -82,7 +82,7 @@ def is_held(path: str) -> bool:
 def holder(job_id: str) -> Optional[int]:
     """The pid of the runner of a job, which its lock tells; None where nobody holds that."""
     path = layout.lock_file(job_id)
-    runner = wire.table(files.read_text(path)).get("runner")
+    runner = files.read_table(path).get("runner")
     return runner if isinstance(runner, int) and runner > 1 and is_held(path) else None
 
 

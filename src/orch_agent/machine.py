@@ -9,7 +9,7 @@ import json
 import shlex
 from typing import Optional
 
-from . import files, layout, wire
+from . import files, layout
 
 HELD = "waits to be let go: this disk was copied from another machine (orch doctor --fix)"
 """Why jobs are pending then."""
@@ -40,4 +40,4 @@ def mend() -> str:
 
 
 def _kept() -> Optional[dict[str, str]]:
-    return wire.table(files.read_text(layout.machine_file())) or None
+    return files.read_table(layout.machine_file()) or None

@@ -135,7 +135,8 @@ _VARIABLE_LIMIT = 131_000
 _LEAST = {"mem": 1 << 20, "mem_max": 1 << 20, "timeout": 0.001, "stall": 0.001, "log_max": 1 << 16, "cpus": 0.0}
 _LEAST.update(retries=0, retry_delay=0.0, nice=-10_000)
 _MOST = {"retries": 1000, "nice": 10_000, "cpus": 100_000.0}
-_MOST.update(dict.fromkeys(("timeout", "stall", "retry_delay"), 3650 * 86400.0))
+_SIZES, _DURATIONS = ("mem", "mem_max", "log_max"), ("timeout", "stall", "retry_delay")
+_MOST.update(dict.fromkeys(_DURATIONS, 3650 * 86400.0))
 _LARGEST = 1 << 60
 
 
@@ -166,10 +167,10 @@ def check_spec(spec: JobSpec) -> JobSpec:
 
 def _typed(key: str, value: float) -> str:
     """A term's value as a person types it."""
-    if key in ("mem", "mem_max", "log_max"):
+    if key in _SIZES:
         unit = next((unit for unit in _UNITS if value >= _UNITS[unit]), "")
         return "%g%s" % (round(value / _UNITS.get(unit, 1), 1), unit)
-    if key in ("timeout", "stall", "retry_delay"):
+    if key in _DURATIONS:
         return "%gs" % value if value < 86400 else "%gd" % (value / 86400)
     return "%g" % value
 

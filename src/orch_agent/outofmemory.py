@@ -18,7 +18,7 @@ import signal
 import time
 from typing import NamedTuple, Optional
 
-from . import cgroup, files, layout, wire
+from . import cgroup, files, layout
 from .ledger import Record
 from .schedule import size
 
@@ -51,7 +51,7 @@ def condemn(record: Record, why: str, used: int) -> bool:
 
 def condemned(record: Record) -> Optional[End]:
     """The guard's note, or None."""
-    fields = wire.table(files.read_text(layout.condemned_file(record.id)))
+    fields = files.read_table(layout.condemned_file(record.id))
     why, used = fields.get("why"), fields.get("used")
     if not isinstance(why, str) or not isinstance(used, int) or fields.get("attempt") != record.attempt:
         return None

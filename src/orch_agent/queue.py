@@ -68,7 +68,8 @@ def plan(ledger: Ledger, running: list[Record], host: memory.Memory, most: int =
     """What may start on this host now."""
     now = time.time()
     left, holding = room(ledger, running, host, now)
-    return View(schedule.plan(now, left, holding, waiting(ledger, running, host, left, holding, now), most), left)
+    candidates = waiting(ledger, running, host, schedule.most_of(left, holding).mem, now)
+    return View(schedule.plan(now, left, holding, candidates, most), left)
 
 
 def room(
@@ -111,20 +112,15 @@ def _ends(record: Record, seconds: dict[str, float], now: float) -> Optional[flo
 
 
 def waiting(
-    ledger: Ledger,
-    running: list[Record],
-    host: memory.Memory,
-    left: schedule.Room,
-    holding: list[schedule.Active],
-    now: float,
+    ledger: Ledger, running: list[Record], host: memory.Memory, most: int, now: float
 ) -> Iterator[schedule.Waiting]:
     """Jobs that could start, in the order of the queue. An array's limit counts those given before, too.
 
-    One that wants a little more than there can ever be, for the system's own programs use some, is given that.
+    ``most``: the bytes that there could be if all jobs ended. Who wants a little more, for the system's own programs
+    use some, is given that.
     """
     tasks = Counter(record.array_id for record in running if record.array_id is not None)
     capacity = host.total - host.reserve
-    most = left.mem + sum(one.mem for one in holding)
     # Rows are taken as they are asked for: whatever waits behind those costs nothing.
     for _, _, run, job_id, name, task, asked, learned, cpus, limit, since in heapq.merge(
         _rows(ledger, "jobs_queue", "array_id IS NULL AND id NOT IN (SELECT job_id FROM needs)", [now]),

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from . import files, layout, locks, procs, settings, wire
+from . import files, layout, locks, procs, settings
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
 from .model import Refusal
@@ -81,7 +81,7 @@ class Janitor:
 
 
 def _read() -> Mapping[str, float]:
-    fields = wire.table(files.read_text(layout.retention_file()))
+    fields = files.read_table(layout.retention_file())
     times = {key: float(value) for key, value in fields.items() if type(value) in (int, float)}
     return times if times.keys() >= {"trusted", "seen", "at"} else {}
 

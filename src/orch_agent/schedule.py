@@ -73,6 +73,11 @@ class Head(NamedTuple):
     most: Room
 
 
+def most_of(left: Room, holding: Sequence[Active]) -> Room:
+    """What there could be if all jobs ended."""
+    return Room(left.mem + sum(one.mem for one in holding), left.cpus + sum(one.cpus for one in holding))
+
+
 class Plan(NamedTuple):
     """Who starts, in this order, and who is first among those who do not."""
 
@@ -149,8 +154,7 @@ def _both(one: Room, other: Room) -> Room:
 
 def _head(job: Waiting, left: Room, holding: Sequence[Active]) -> Head:
     turn = _turn(job, left, holding)
-    most = Room(left.mem + sum(one.mem for one in holding), left.cpus + sum(one.cpus for one in holding))
-    return Head(job, _lack(job, left), turn.frees, turn.at, most)
+    return Head(job, _lack(job, left), turn.frees, turn.at, most_of(left, holding))
 
 
 def reasons(now: float, left: Room, active: Sequence[Active], waiting: Sequence[Waiting]) -> dict[str, str]:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from . import files, layout, wire
+from . import files, layout
 
 DAY = 24 * 3600.0
 _LEAST = {"retention": DAY, "memory_reserve": 0.0}
@@ -23,7 +23,7 @@ _MOST = 1e18
 
 def read() -> Mapping[str, float]:
     """The settings that were made."""
-    fields = wire.table(files.read_text(layout.settings_file()))
+    fields = files.read_table(layout.settings_file())
     return {key: float(fields[key]) for key in _LEAST if _is_right(key, fields.get(key))}
 
 

@@ -132,12 +132,15 @@ class Supervisor:
             self.lock = locks.try_hold(layout.supervisor_lock())
             return
         with open_ledger(_LEDGER) as ledger:
-            if not (self.janitor.is_at_work or ledger.is_busy()):
+            if self._is_idle(ledger):
                 restore.missing(ledger)  # an older copy may have been put in its place
             with ledger.transaction():
-                if not (self.janitor.is_at_work or ledger.is_busy()):
+                if self._is_idle(ledger):
                     os.close(self.lock)
                     self.lock = None
+
+    def _is_idle(self, ledger: Ledger) -> bool:
+        return not (self.janitor.is_at_work or ledger.is_busy())
 
     def pause(self) -> None:
         """Until somebody says that something has changed, or it is time to look."""

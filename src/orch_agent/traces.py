@@ -73,7 +73,7 @@ def owners() -> list[str]:
 
 def submitted(owner: str) -> Optional[Submission]:
     """What was submitted under this id; None where nobody knows, or what is written makes no sense."""
-    fields = wire.table(files.read_text(layout.spec_file(owner)))
+    fields = files.read_table(layout.spec_file(owner))
     try:
         spec, after, needs = wire.spec_from(fields["spec"]), fields["after"], list(map(check_name, fields["needs"]))
         check_name(spec.name)
@@ -88,14 +88,14 @@ def submitted(owner: str) -> Optional[Submission]:
 
 def begun(job_id: str) -> Optional[Begun]:
     """The latest attempt that is known to have begun: by the lock file's text, or by the result."""
-    found = [_locked(job_id), _begun(wire.table(files.read_text(layout.result_file(job_id))), "started_at")]
+    found = [_locked(job_id), _begun(files.read_table(layout.result_file(job_id)), "started_at")]
     return max((one for one in found if one), key=lambda one: (one.attempt, one.start is not None), default=None)
 
 
 def _locked(job_id: str) -> Optional[Begun]:
     """What the lock file tells of. It is written first, and the first sample last, before the job is let go."""
     is_held = locks.is_held(layout.lock_file(job_id))
-    found = _begun(wire.table(files.read_text(layout.lock_file(job_id))), "at")
+    found = _begun(files.read_table(layout.lock_file(job_id)), "at")
     if found is None or found.start is None or is_held:
         return found
     try:
@@ -161,7 +161,7 @@ def unstarted(owner: str) -> dict[str, Ended]:
     found = {}
     for line in (files.read_text(layout.unstarted_file(owner)) or "").splitlines():
         fields = wire.table(line)  # nothing, of half a line
-        end = wire.result_from_json(json.dumps(fields.get("end")))
+        end = wire.result_from(fields.get("end"))
         if end is not None:
             found[_word(fields.get("id"))] = Ended(*end)
     return found

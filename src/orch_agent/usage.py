@@ -3,7 +3,7 @@
 Invariants
 - Memory is anonymous and shared memory of the whole tree, a page shared by forks counted once:
   by the job's control group, else by proportional shares, which are costly and so are looked at
-  for at most a fiftieth of the time. Between two such looks a process counts with what it had alone and
+  for at most a fiftieth of a processor's time. Between two such looks a process counts with what it had alone and
   what it gained since, a fork with what it has more than its parent, all with what they shared;
   never less than the largest of them has, never more than all together.
 - The pause between samples grows from 50 ms to 1 s while nothing changes and shrinks when memory moves.
@@ -66,14 +66,14 @@ class Sampler:
         return min(max(total, *resident.values()), sum(resident.values()))
 
     def _look_closely(self, members: list[procs.Process], resident: dict[int, int]) -> None:
-        began = time.monotonic()
+        before = time.thread_time()
         self._shared, self._alone, self._largest = 0, {}, {}
         for process in members:
             share, alone = procs.shares(process.pid)
             self._shared += share - alone
             self._alone[process.pid, process.image] = (alone, resident[process.pid])
             self._largest[process.image] = max(resident[process.pid], self._largest.get(process.image, 0))
-        self._exact_after = began + _EXACT_SHARE * (time.monotonic() - began)
+        self._exact_after = time.monotonic() + _EXACT_SHARE * (time.thread_time() - before)
 
     def _own(self, process: procs.Process, images: dict[int, str], resident: dict[int, int]) -> int:
         """What it has alone; at a guess where it came, or became another program, after the last close look."""

@@ -69,7 +69,8 @@ class Outlook:
         """Of each job that could start why it does not, by its id."""
         host, running = memory.look(), queue.active(self._ledger)
         left, holding = queue.room(self._ledger, running, host, self._now)
-        waiting = list(queue.waiting(self._ledger, running, host, left, holding, self._now))
+        most = schedule.most_of(left, holding).mem
+        waiting = list(queue.waiting(self._ledger, running, host, most, self._now))
         told = schedule.reasons(self._now, left, holding, waiting)
         return {job.id: told.get(job.id, STARTS) for job in waiting}
 

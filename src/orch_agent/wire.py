@@ -83,7 +83,8 @@ def spec_from_json(text: str) -> JobSpec:
     return spec_from(json.loads(text))
 
 
-_KINDS: Mapping[str, frozenset[type]] = {
+_Kinds = Mapping[str, frozenset[type]]
+_KINDS: _Kinds = {
     **dict.fromkeys(("name", "command", "cwd", "array"), frozenset({str})),
     **dict.fromkeys(("tty", "keep_children"), frozenset({bool})),
     **dict.fromkeys(("mem", "mem_max", "retries", "nice", "log_max"), frozenset({int})),
@@ -91,21 +92,32 @@ _KINDS: Mapping[str, frozenset[type]] = {
     "env": frozenset({dict}),
     "after": frozenset({list, tuple}),
 }
-_NONE: Mapping[str, str] = {}
+
+
+def _known(fields: Mapping[str, Any], kinds: _Kinds) -> dict[str, Any]:
+    """What an object says of all that there can be."""
+    return {key: value for key, value in fields.items() if value is not None and key in kinds}
+
+
+def _mistyped(known: Mapping[str, Any], kinds: _Kinds) -> Optional[str]:
+    """What of it is of another type, if anything is."""
+    for key, value in known.items():
+        if type(value) not in kinds[key]:
+            return key
+    return None
 
 
 def spec_from(fields: Mapping[str, Any]) -> JobSpec:
     """The specification in a decoded object; refuses one that lacks a name or a command, or has other types."""
     if not isinstance(fields, dict):
         raise Refusal("usage", "a specification is an object")
-    known = {key: value for key, value in fields.items() if value is not None and key in _KINDS}
-    for key, value in known.items():
-        if type(value) not in _KINDS[key]:
-            raise Refusal("usage", "the specification's %s is of another type" % key)
+    known = _known(fields, _KINDS)
+    wrong = _mistyped(known, _KINDS)
+    if wrong is not None:
+        raise Refusal("usage", "the specification's %s is of another type" % wrong)
     if "after" in known:
         known["after"] = tuple(known["after"])
-    texts = [*known.get("env", _NONE).values(), *known.get("after", ())]
-    if texts and not all(isinstance(value, str) for value in texts):
+    if not all(isinstance(value, str) for value in [*known.get("env", {}).values(), *known.get("after", ())]):
         raise Refusal("usage", "the specification's env or after holds something that is no text")
     try:
         return JobSpec(**known)
@@ -129,15 +141,19 @@ def result_to_json(ended_at: float, result: Result, started_at: Optional[float] 
 
 def result_from_json(text: str) -> Optional[tuple[float, Result]]:
     """End and result in ``text``, or None where it holds none (an interrupted or foreign write)."""
-    fields = table(text)
-    known = {key: value for key, value in fields.items() if value is not None and key in _RESULT}
-    if any(type(value) not in _RESULT[key] for key, value in known.items()):
+    return result_from(table(text))
+
+
+def result_from(fields: Any) -> Optional[tuple[float, Result]]:
+    """End and result in a decoded object, or None."""
+    known = _known(fields, _RESULT) if isinstance(fields, dict) else {}
+    if _mistyped(known, _RESULT) is not None:
         return None
     at, state = known.pop("ended_at", None), known.get("state")
     return None if at is None or state not in END_STATES else (float(at), Result(**known))
 
 
-_RESULT: Mapping[str, frozenset[type]] = {
+_RESULT: _Kinds = {
     **dict.fromkeys(("state", "reason", "cause"), frozenset({str})),
     **dict.fromkeys(("exit_code", "signal", "mem_peak_bytes", "log_lost_bytes", "attempt"), frozenset({int})),
     **dict.fromkeys(("cpu_seconds", "ended_at"), frozenset({int, float})),

@@ -154,7 +154,7 @@ def test_what_it_asks_is_told(agent: Agent) -> None:
 
 
 def test_one_that_does_nothing_is_ended_where_that_was_asked_for(agent: Agent) -> None:
-    job = agent.finished("still", "sleep 300; echo never", stall=1)
+    job = agent.finished("still", "exec sleep 300", stall=1)  # no shell that could say how its child ended
     assert (job["state"], job["reason"]) == ("CANCELLED", "stalled: no output, CPU or I/O for 1s (--stall)")
     shown = agent.show("still")
     assert (shown["autopsy"]["ended_by"], shown["next"]["command"]) == ("stall_limit", "orch rerun still")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orch_agent.supervisor import _QUIET
-from tests.support.agent import Agent, Refused, eventually
+from tests.support.agent import Agent, Refused, eventually, is_unsupervised
 
 
 def state(agent: Agent, ref: str) -> str:
@@ -157,7 +157,7 @@ def test_who_cancels_while_the_rest_of_an_attempt_is_ended_has_no_further_attemp
     eventually((agent.home / "tries").exists, "it has begun")
     agent.call("cancel", jobs=["job"], grace=0)
     assert agent.show("job")["job"]["state"] in ("FAILED", "CANCELLED")
-    time.sleep(0.5)
+    eventually(lambda: is_unsupervised(agent.root), "nothing is due any more")
     assert (agent.home / "tries").read_text() == "x\n"
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orch_agent import locks, wake
+from orch_agent import wake
 from orch_agent.launch import detach
 from orch_agent.launch.detach import Login
-from tests.support.agent import Agent, eventually
+from tests.support.agent import Agent, eventually, is_unsupervised
 
 HERE = Login(systemd=True, lingers=True, user_bus=True, is_root=False)
 
@@ -88,10 +88,9 @@ def test_after_a_restart_what_waited_goes_on(agent: Agent) -> None:
     eventually((agent.home / "tries").exists, "it has failed once")
     for pid in (agent.supervisor(), agent.runner(agent.show("runs")["job"]["id"])):
         os.kill(pid, signal.SIGKILL)
-    lock = str(agent.root / "live" / "supervisor.lock")
     subprocess.run(agent.argv("wake"), check=True, env={**os.environ, "HOME": str(agent.home)})
     eventually(lambda: (agent.home / "tries").read_text() == "x\nx\n", "its second attempt has begun")
-    eventually(lambda: not locks.is_held(lock), "all has ended")
+    eventually(lambda: is_unsupervised(agent.root), "all has ended")
     states = {job["name"]: job["state"] for job in agent.call("status")["jobs"]}
     assert states == {"runs": "NODE_FAIL", "waits": "CANCELLED", "again": "COMPLETED"}
     assert not (agent.home / "began").exists()
@@ -100,7 +99,7 @@ def test_after_a_restart_what_waited_goes_on(agent: Agent) -> None:
 def test_where_nothing_waits_nothing_is_started(agent: Agent) -> None:
     for _ in range(2):
         subprocess.run(agent.argv("wake"), check=True, env={**os.environ, "HOME": str(agent.home)})
-        assert not (agent.root / "live").exists() or not locks.is_held(str(agent.root / "live" / "supervisor.lock"))
+        assert is_unsupervised(agent.root)
         if not (agent.root / "ledger.db").exists():
             agent.finished("x", "true")
-            eventually(lambda: not locks.is_held(str(agent.root / "live" / "supervisor.lock")), "it has gone")
+            eventually(lambda: is_unsupervised(agent.root), "it has gone")

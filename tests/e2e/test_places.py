@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orch_agent.locks import is_held
-from tests.support.agent import eventually
+from tests.support.agent import eventually, is_unsupervised
 from tests.support.cli import Orch
 
 MISTAKES = [
@@ -165,7 +164,7 @@ def test_a_home_for_orch_of_ones_own(orch: Orch, elsewhere: Path) -> None:
 def test_a_corrupt_ledger(orch: Orch) -> None:
     orch("run", "job", "true", "--wait")
     ledger = orch.home / ".orch" / "ledger.db"
-    eventually(lambda: not is_held(str(orch.home / ".orch/live/supervisor.lock")), "nobody reads while we write")
+    eventually(lambda: is_unsupervised(orch.home / ".orch"), "nobody reads while we write")
     for extra in ("-wal", "-shm"):
         Path(str(ledger) + extra).unlink(missing_ok=True)
     ledger.write_bytes(b"\x00garbage" * 1000)

@@ -6,8 +6,7 @@ import re
 import sqlite3
 import time
 
-from orch_agent.locks import is_held
-from tests.support.agent import Agent, eventually
+from tests.support.agent import Agent, eventually, is_unsupervised
 from tests.support.cli import Orch
 from tests.support.terminal import Terminal
 
@@ -179,7 +178,7 @@ def test_watch_without_a_terminal(orch: Orch) -> None:
 
 def test_what_a_host_tells_unasked_is_said_once_and_not_among_the_answers(orch: Orch) -> None:
     orch("run", "job", "true", "--wait")
-    eventually(lambda: not is_held(str(orch.home / ".orch/live/supervisor.lock")), "nobody reads while we write")
+    eventually(lambda: is_unsupervised(orch.home / ".orch"), "nobody reads while we write")
     (orch.home / ".orch" / "ledger.db").write_bytes(b"garbled" * 1000)
     done = orch("status", "--json")
     assert [job["name"] for job in done.json["jobs"]] == ["job"]

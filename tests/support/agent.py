@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orch_agent import locks
+
 T = TypeVar("T")
 
 SOURCES = Path(__file__).parents[2] / "src" / "orch_agent"
@@ -40,6 +42,11 @@ def eventually(look: Callable[[], T], what: str, patience: float = LONG) -> T:
             return found
         assert time.monotonic() < until, f"still not so after {patience:g} s: {what}"
         time.sleep(0.02)
+
+
+def is_unsupervised(root: Path) -> bool:
+    """Whether the host whose ``~/.orch`` this is has no supervisor: nobody but who is called touches its ledger."""
+    return not locks.is_held(str(root / "live" / "supervisor.lock"))
 
 
 _compiled_home = tempfile.TemporaryDirectory(prefix="orch-agents-", dir="/tmp")

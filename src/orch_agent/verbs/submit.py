@@ -27,9 +27,11 @@ def run(request: Request) -> Answer:
     ledger = open_ledger()
     settings.keep(request.get("settings"))
     records, created = _accept(ledger, job_id, spec)
+    first = records[0]
     if spec.after:
         queue.resolve_needs(ledger)  # of those that have ended already it is known at once what follows
-    answer = {"job": view(ledger, ledger.get(records[0].id) or records[0]), "created": created}
+        first = ledger.get(first.id) or first
+    answer = {"job": view(ledger, first), "created": created}
     supervision.poke()
     return {**answer, "tasks": len(records)} if spec.array is not None else answer
 
