@@ -16,7 +16,7 @@ from .model import Refusal
 
 STREAMS = ("logs",)
 """Verbs that write their answer by themselves."""
-VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "resolve", "examine", "idle")
+VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "resolve", "examine", "idle", "close")
 PLAIN = ("idle",)
 """Verbs that a person or a script calls by hand, without a request."""
 

@@ -44,9 +44,19 @@ def ledger() -> str:
     return os.path.join(root(), "ledger.db")
 
 
+def closed_file() -> str:
+    """Tells why and until when this host takes no jobs."""
+    return os.path.join(root(), "closed")
+
+
 def settings_file() -> str:
     """What laptops' configurations say of this host."""
     return os.path.join(root(), "settings.json")
+
+
+def ended_log() -> str:
+    """A line for every run that has ended, where this file exists."""
+    return os.path.join(root(), "ended.log")
 
 
 def used_file() -> str:

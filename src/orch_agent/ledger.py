@@ -352,6 +352,8 @@ class Ledger:
             following = retry.following(now, ended, os.path.exists(layout.cancel_file(now.id)))
             if following is None:
                 self.write("UPDATE jobs SET ended_at = ?, result = ? WHERE id = ?", [ended.at, text, record.id])
+                if os.path.exists(layout.ended_log()):
+                    self.write("INSERT OR IGNORE INTO untold VALUES (?)", [record.id])
                 return True
             past = [record.id, now.attempt, now.started_at, ended.at, text]
             self.write("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", past)

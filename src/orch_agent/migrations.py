@@ -84,4 +84,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         BEGIN SELECT RAISE(IGNORE); END
         """,
     ),
+    (
+        # Ends that are not in ended.log yet, where there is such a file.
+        "CREATE TABLE untold (id TEXT PRIMARY KEY COLLATE NOCASE) WITHOUT ROWID",
+    ),
 )

@@ -16,12 +16,14 @@ import os
 import select
 import signal
 import socket
+import sqlite3
 import time
 from typing import Callable, Optional
 
 from . import (
     badness,
     cgroup,
+    endlog,
     files,
     layout,
     locks,
@@ -97,6 +99,7 @@ class Supervisor:
         self.runners: dict[str, int] = {}
         self.said = ""
         self.ledger_file: object = None
+        self.can_tell = True
         self.warden = Warden()
         self.janitor = Janitor()
         gc.collect()
@@ -134,13 +137,24 @@ class Supervisor:
         with open_ledger(_LEDGER) as ledger:
             if self._is_idle(ledger):
                 restore.missing(ledger)  # an older copy may have been put in its place
+                self._tell(ledger)
             with ledger.transaction():
                 if self._is_idle(ledger):
                     os.close(self.lock)
                     self.lock = None
 
     def _is_idle(self, ledger: Ledger) -> bool:
-        return not (self.janitor.is_at_work or ledger.is_busy())
+        return not (self.janitor.is_at_work or ledger.is_busy() or (self.can_tell and endlog.is_behind(ledger)))
+
+    def _tell(self, ledger: Ledger) -> None:
+        """Tell what has ended; where that cannot be written, it is no work that keeps us."""
+        try:
+            endlog.tell(ledger)
+            self.can_tell = True
+        except (OSError, sqlite3.OperationalError) as error:
+            if trouble.is_damage(error):
+                raise
+            self.can_tell = False
 
     def pause(self) -> None:
         """Until somebody says that something has changed, or it is time to look."""
@@ -201,6 +215,7 @@ class Supervisor:
         with open_ledger(_LEDGER) as ledger:
             starts = self._look(ledger)
             self.is_at_work = ledger.is_busy()
+            self._tell(ledger)
         for record in starts:
             self._start(record)
         self._look_in(self.janitor.step())

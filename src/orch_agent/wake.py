@@ -11,7 +11,7 @@ import shlex
 import sys
 import zlib
 
-from . import files, layout, supervision
+from . import endlog, files, layout, supervision
 from .launch import detach
 from .ledger import open_ledger
 
@@ -30,12 +30,12 @@ WantedBy=default.target
 
 
 def main() -> None:
-    """Start the supervisor, if anything is pending, running or due."""
+    """Start the supervisor, if anything is pending, running, due or to be told."""
     if not os.path.exists(layout.ledger()):
         return
     with open_ledger() as ledger:
-        is_busy = ledger.is_busy()
-    if is_busy:
+        has_work = ledger.is_busy() or endlog.is_behind(ledger)
+    if has_work:
         supervision.ensure()
 
 

@@ -12,7 +12,7 @@ import stat
 import time
 from typing import Optional
 
-from .. import arrays, joblog, layout, memory, observe, queue, settings, supervision, traces, wire
+from .. import arrays, closed, joblog, layout, memory, observe, queue, settings, supervision, traces, wire
 from ..ledger import Ledger, Record, open_ledger
 from ..model import Ended, JobSpec, Refusal, Running, check_name, check_spec
 from ..schedule import size
@@ -49,6 +49,7 @@ def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[list[Record], b
             with ledger.transaction():
                 known = _submitted(ledger, job_id)
                 if not known:
+                    _check_open()
                     is_ours = True  # nobody else writes down this id before we are through
                     _check_free(ledger, spec.name)
                     fresh = [_one(ledger, job_id, spec)] if tasks is None else _all(ledger, job_id, spec, tasks)
@@ -167,6 +168,13 @@ def _check_cwd(spec: JobSpec) -> None:
         raise Refusal("refused", "%s is not a directory" % said, "ls -ld %s" % word, there=True)
     if not os.access(where, os.X_OK):
         raise Refusal("refused", "the directory %s may not be entered" % said, "ls -ld %s" % word, there=True)
+
+
+def _check_open() -> None:
+    """Inside the transaction: who closes a host looks for jobs in one, too."""
+    why = closed.why()
+    if why is not None:
+        raise Refusal("stopped", "this host %s, and takes no jobs meanwhile" % why, "the same again in a minute")
 
 
 def _check_free(ledger: Ledger, name: str) -> None:
