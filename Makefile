@@ -12,7 +12,7 @@ test: setup lint    # everything CI checks
 	python39=$$(tools/python39) && ORCH_TEST_PYTHON39=$$python39 .venv/bin/pytest -n 3    # they mostly wait
 
 setup:    # all that the tests need: system packages, Python packages, a Python 3.9
-	tools/system-packages venv tmux zsh fish node gcc faketime ps setpriv unshare nsenter ip ssh sshd less
+	tools/system-packages venv tmux zsh fish node gcc faketime ps setpriv unshare nsenter ip ssh sshd less sudo rsync systemd-tmpfiles
 	tools/setup dev examples
 	tools/python39
 
@@ -20,7 +20,7 @@ lint:    # format, rules, types (the agent's for Python 3.9), who imports whom
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
-	.venv/bin/mypy --python-version 3.9 src/orch_agent
+	.venv/bin/mypy --python-version 3.9 src/orch_agent src/orch/providers/ec2/idle.py
 	.venv/bin/lint-imports
 
 fmt:    # format, and mend what can be mended

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,6 +28,9 @@ from tests.support.link import Link
 from tests.support.machine import Machine
 from tests.support.root import Held
 from tests.support.tripwire import Tripwire
+
+if TYPE_CHECKING:
+    from tests.support.ec2 import Cloud, CloudLaptop
 
 pytest_plugins = ["tests.plugins.no_skips"]
 
@@ -147,6 +150,37 @@ def laptop() -> Iterator[Callable[..., Laptop]]:
 
         def make(*machines: Machine, **options: Any) -> Laptop:
             one = Laptop(*machines, **options)
+            stack.callback(one.close)
+            return one
+
+        yield make
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    """An account at the imitated EC2, empty."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("machines are made of Linux namespaces")
+    from tests.support.ec2 import Cloud  # boto3 and moto take a second
+
+    one = Cloud()
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def at_cloud(cloud: Cloud) -> Iterator[Callable[..., CloudLaptop]]:
+    """Makes laptops that may do what the policy says: ``at_cloud(**options)`` of their host."""
+    from orch.providers.ec2 import policy
+    from tests.support.ec2 import CloudLaptop
+
+    cloud.allow_only(action for statement in policy.STATEMENTS for action in statement["Action"])
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> CloudLaptop:
+            one = CloudLaptop(cloud, **options)
             stack.callback(one.close)
             return one
 

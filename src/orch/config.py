@@ -21,8 +21,8 @@ from .errors import ConfigError, nearest, usage
 from .model import Host, JobDefaults
 
 LOCAL = Host("local", "local")
-_TYPES = {str: "a text in quotes", bool: "true or false", dict: "a table"}
-_EXAMPLES = {str: '"..."', bool: "true", dict: '{ NAME = "..." }'}
+_TYPES = {str: "a text in quotes", bool: "true or false", dict: "a table", list: "a list"}
+_EXAMPLES = {str: '"..."', bool: "true", dict: '{ NAME = "..." }', list: '["..."]'}
 _JOB_KEYS = {"command": str, "cwd": str, "env": dict, "tty": bool, "keep_children": bool}
 _TERMS = dict.fromkeys(units.TERMS, object)
 

@@ -49,7 +49,8 @@ class JobDefaults(NamedTuple):
 class HostStatus(NamedTuple):
     """What a host says of itself and its jobs; ``as_of`` is in epoch seconds.
 
-    ``error`` says why it is old news, ``hint`` and ``kind`` are that error's.
+    ``error`` says why it is old news, ``hint`` and ``kind`` are that error's; ``off`` is the state of a host that does
+    not run.
     """
 
     host: Host
@@ -59,6 +60,12 @@ class HostStatus(NamedTuple):
     error: str | None = None
     hint: str = ""
     kind: str = ""
+    off: str = ""
+
+    @property
+    def state(self) -> str:
+        """``running``, ``unreachable``, or what it is instead of running: ``stopped``."""
+        return self.off or ("unreachable" if self.error else "running")
 
 
 CheckState = Literal["ok", "warning", "failed", "skipped"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 
+_PLAIN = re.compile(r"(/[\w.@+-]+)+/?")
 _SHORT = 50  # bytes, which with a socket's own name stays below 80
 
 
@@ -53,15 +55,25 @@ def status_caches() -> str:
     return os.path.join(_cache(), "status")
 
 
+def host_key(machine: str) -> str:
+    """By which key a machine of a provider's making is known, as ssh reads it."""
+    return os.path.join(_cache(), "hostkeys", machine)
+
+
+def prices() -> str:
+    """What AWS last said of its prices; may be deleted at any time."""
+    return os.path.join(_cache(), "prices.json")
+
+
 def reports() -> str:
     """Where a report goes when orch itself fails."""
     return os.path.join(_cache(), "reports")
 
 
 def sockets() -> str:
-    """Where the sockets of ssh's connections are. Short, whatever HOME is: a socket's path has a limit."""
+    """Where the sockets of ssh's connections are. Short and plain, whatever HOME is: ssh reads paths in its own way."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime) and len(os.fsencode(runtime)) <= _SHORT:
+    if len(os.fsencode(runtime)) <= _SHORT and _PLAIN.fullmatch(runtime):
         return os.path.join(runtime, "orch")
     return f"/tmp/orch-{os.getuid()}"  # noqa: S108
 

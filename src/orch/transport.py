@@ -4,7 +4,8 @@ A transport promises:
 - ``run`` and ``open`` give the same text to the host's ``sh``, whatever the link. Scripts are safe to repeat, and hold
   neither single quotes nor backslashes nor newlines, so that any login shell can hand them on.
 - A status is the script's own, but for ``LOST``. A link that cannot be had is a ``LinkDown``; one that broke while a
-  script ran is a ``LinkLost`` from ``run``, and the status ``LOST`` from ``Stream.finish``.
+  script ran is a ``LinkLost`` from ``run``, and the status ``LOST`` from ``Stream.finish``. A machine that does not run
+  is ``Off``.
 - A link that turns out to have died before is made anew, and the script repeated on it, once. Nothing else is retried.
 - When a stream is closed, or this process dies, the far side sees the end of its standard input.
 - Ctrl-C reaches this process alone, never what runs on the host.
@@ -37,6 +38,33 @@ class LinkDown(OrchError):
 
 class LinkLost(LinkDown):
     """The link broke after something was asked: whether it was done is not known."""
+
+
+class Off(OrchError):
+    """The machine does not run, so nothing was asked of it, and asking again is no use: somebody has to start it.
+
+    ``state``: ``starting``, ``stopped``, ``stopping``, ``terminated`` or ``absent``, where there is no machine at all.
+    ``before`` is told before it; ``why`` is what is known of how it came to that.
+    """
+
+    def __init__(self, host: str, state: str, before: str = "", why: str = "") -> None:
+        message, hint = _OFF[state]
+        said = message.format(host) + (f": {why}" if why else "")
+        super().__init__("stopped", before + said, hint.format(host))
+        self.host = host
+        self.state = state
+
+
+_OFF = {
+    "starting": ("{} is just starting", "orch start {}    # waits for it"),
+    "stopped": ("{} is stopped", "orch start {}"),
+    "stopping": ("{} is stopping", "orch start {}    # once it has stopped"),
+    "terminated": (
+        "{} is terminated: its disk is gone",
+        "orch down {}    # what it left behind; then: orch up",
+    ),
+    "absent": ("{} does not exist, or not any more", "orch up {}"),
+}
 
 
 def no_answer(patience: float | None) -> LinkLost:

@@ -15,16 +15,16 @@ _HASH = "$6$orch$4wJ8ksck7gqNourXdpZezZWdbi3kursdaZuLxIr1IBhQyDIrOhA50YK79wnzNeU
 UID, GID = (os.getuid(), os.getgid()) if os.getuid() else (2001, 2001)
 
 
-def add_accounts(etc: Path, shell: str) -> None:
-    """``me``, whose password is PASSWORD and whose login shell is ``shell``, and those that sshd needs."""
+def add_accounts(etc: Path, shell: str, user: str) -> None:
+    """``user``, whose password is PASSWORD and whose login shell is ``shell``, and those that sshd needs."""
     path = shutil.which(shell)
     assert path, f"no {shell} here"
     nobody = "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n"
     sshd = "sshd:x:102:65534::/run/sshd:/usr/sbin/nologin\n"
-    me = f"me:x:{UID}:{GID}:Me:/home/me:{path}\n"
-    (etc / "passwd").write_text(f"root:x:0:0:root:/root:/bin/bash\n{nobody}{sshd}{me}")
-    (etc / "shadow").write_text(f"root:*:::::::\nnobody:*:::::::\nsshd:!:::::::\nme:{_HASH}:19000::::::\n")
-    (etc / "group").write_text(f"root:x:0:\ntty:x:5:\nnogroup:x:65534:\nme:x:{GID}:\n")
+    person = f"{user}:x:{UID}:{GID}:Me:/home/{user}:{path}\n"
+    (etc / "passwd").write_text(f"root:x:0:0:root:/root:/bin/bash\n{nobody}{sshd}{person}")
+    (etc / "shadow").write_text(f"root:*:::::::\nnobody:*:::::::\nsshd:!:::::::\n{user}:{_HASH}:19000::::::\n")
+    (etc / "group").write_text(f"root:x:0:\ntty:x:5:\nnogroup:x:65534:\n{user}:x:{GID}:\n")
 
 
 def add_python(bin_: Path, python: str) -> str:
@@ -47,7 +47,7 @@ def sshd_config(address: str, passwords: bool, lines: Iterable[str]) -> str:
     """The text of sshd_config; ``lines`` come first, and the first value counts."""
     own = (
         f"ListenAddress {address}",
-        "HostKey /etc/ssh/host_key",
+        "HostKey /etc/ssh/ssh_host_ed25519_key",
         "UsePAM no",
         f"PasswordAuthentication {'yes' if passwords else 'no'}",
         "KbdInteractiveAuthentication no",
@@ -55,9 +55,11 @@ def sshd_config(address: str, passwords: bool, lines: Iterable[str]) -> str:
         "PrintMotd no",
         "PrintLastLog no",
         "AcceptEnv LANG LC_*",
-        "Subsystem sftp internal-sftp",
     )
-    return "\n".join([*lines, *own, ""])
+    given = list(lines)
+    if not any(line.startswith("Subsystem") for line in given):  # which may be there but once
+        given.append("Subsystem sftp internal-sftp")
+    return "\n".join([*given, *own, ""])
 
 
 def wrong_clock(seconds: int) -> str:

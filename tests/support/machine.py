@@ -2,7 +2,7 @@
 
 Invariants
 - Its processes, mounts, host name, accounts, /home, /root, /run and /tmp are its own; programs are this machine's.
-  It is reached as the account ``me``, whose home is ``machine.home`` here and /home/me there.
+  It is reached as the account ``me``, or ``user``, whose home is ``machine.home`` here and /home/me there.
 - Killing its first process is the power cut: nothing of it lives on. That also happens when the tests die.
 - Nothing of it is mounted, listed or left outside, but one temporary directory that ``close`` removes.
 Needs Linux, and root or sudo without a password.
@@ -31,6 +31,7 @@ from tests.support.keys import make_key, ssh_key
 from tests.support.link import Link
 from tests.support.root import SUDO, Held
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _SSHD = "sshd|sshd-session|sshd-auth"
 
 
@@ -48,7 +49,8 @@ class Machine:
 
     ``python`` is what ``python3`` is there, or None for none at all; ``without`` are patterns of programs of /usr/bin
     that it lacks; ``sshd`` are lines of sshd_config, before all others. With ``password`` the account has one, and no
-    key is known. With a ``link`` it is the one machine at the link's far end.
+    key is known. With a ``link`` it is the one machine at the link's far end. One with ``system`` has an /etc, /usr,
+    /var and /opt that root may change there: they begin as this machine's, and the changes lie on its disk.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class Machine:
         sshd: Iterable[str] = (),
         link: Link | None = None,
         home: Path | None = None,
+        user: str = "me",
+        system: bool = False,
     ) -> None:
         self.name = name
         self.link = link
         self.ip = link.far if link else "127.0.0.1"
         self.port = 22 if link else _free_port()
-        self.address = f"me@{self.ip}"
+        self.user = user
         self._directory = tempfile.TemporaryDirectory(prefix="orch-machine-", dir="/tmp", ignore_cleanup_errors=True)
         self._place = Path(self._directory.name)
         self.home = home or self._place / "home"
@@ -75,13 +79,13 @@ class Machine:
         self.log = self._place / "log" / "sshd.log"
         self._init: Held | None = None
         self._prefix, self._hidden = "/usr", list(without)
-        for directory in ("bin", "etc/ssh", "log"):
+        for directory in ("bin", "etc/ssh", "log", *(["system"] if system else [])):
             (self._place / directory).mkdir(parents=True)
         if python is None:
             self._hidden.append("python*")
         else:
             self._prefix = disk.add_python(self._place / "bin", python)
-        disk.add_accounts(self._place / "etc", shell)
+        disk.add_accounts(self._place / "etc", shell, user)
         (self._place / "etc/hosts").write_text(f"127.0.0.1 localhost {name}\n")
         self._set_up_sshd(password, sshd)
         self.home.mkdir(exist_ok=True)
@@ -95,7 +99,7 @@ class Machine:
         (self._place / "etc/ssh/sshd_config").write_text(config)
         self.log.touch()
         self.new_host_key()
-        key = (self._place / "etc/ssh/host_key.pub").read_text()
+        key = (self._place / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
         self.known_hosts.write_text(f"{self.ip if self.port == 22 else f'[{self.ip}]:{self.port}'} {key}")
 
     def authorize(self, key: Path) -> None:
@@ -117,6 +121,11 @@ class Machine:
         return path
 
     # How it is reached
+
+    @property
+    def address(self) -> str:
+        """As ssh takes it."""
+        return f"{self.user}@{self.ip}"
 
     @property
     def ssh_options(self) -> dict[str, str]:
@@ -154,7 +163,7 @@ class Machine:
         self._init = Held(
             *(self.link.there([]) if self.link else []),
             *("unshare", "--fork", "--pid", "--mount", "--uts", "--kill-child"),
-            *(str(Path(__file__).with_name("boot")), self.name, *where, *self._hidden),
+            *(str(Path(__file__).with_name("boot")), self.name, *where, self.user, *self._hidden),
         )
         if self.link:
             self.link.far_end_up()
@@ -183,17 +192,19 @@ class Machine:
 
     # What runs on it
 
-    def inside(self, argv: Iterable[str], user: str = "me") -> list[str]:
+    def inside(self, argv: Iterable[str], user: str | None = None) -> list[str]:
         """What to run here so that ``argv`` runs there, without ssh."""
         assert self._init, f"{self.name} is off"
-        home, shell = ("/root", "/bin/bash") if user == "root" else ("/home/me", "/bin/sh")
+        user = user or self.user
+        home, shell = ("/root", "/bin/bash") if user == "root" else (f"/home/{user}", "/bin/sh")
         environment = [f"HOME={home}", f"USER={user}", f"LOGNAME={user}", f"SHELL={shell}"]
-        path = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         enter = ["nsenter", f"--target={self._init.pid}", "--mount", "--uts", "--pid", "--net"]
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        return [*SUDO, *enter, *become, "env", "-i", f"--chdir={home}", *environment, path, *argv]
+        return [*SUDO, *enter, *become, "env", "-i", f"--chdir={home}", *environment, f"PATH={PATH}", *argv]
 
-    def run(self, script: str, user: str = "me", check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, script: str, user: str | None = None, check: bool = True, **more: Any
+    ) -> subprocess.CompletedProcess[str]:
         """Run a script by its ``sh``, without ssh; a status other than 0 fails the test unless ``check`` is off."""
         argv = self.inside(["sh", "-c", script], user)
         done = subprocess.run(argv, text=True, check=False, **{"capture_output": True, "timeout": 60, **more})
@@ -242,13 +253,13 @@ class Machine:
 
     def new_host_key(self) -> None:
         """Another host key, from the next start of sshd on; ``known_hosts`` still has the first."""
-        path = self._place / "etc/ssh/host_key"
+        path = self._place / "etc/ssh/ssh_host_ed25519_key"
         path.unlink(missing_ok=True)
         make_key(path)
 
     def sessions(self) -> list[str]:
         """What was asked of sshd since the machine was made: ``command``, ``shell``, ``subsystem 'sftp'``."""
-        return self._logged(r"Starting session: (.+?)(?: on \S+)? for me from")
+        return self._logged(r"Starting session: (.+?)(?: on \S+)? for \S+ from")
 
     def connections(self) -> int:
         """How often somebody has logged in."""

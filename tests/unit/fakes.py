@@ -118,7 +118,7 @@ def _said(answer: dict[str, Any]) -> tuple[int, bytes]:
 
 
 def remote(transport: FakeTransport, name: str = "box") -> Remote:
-    return Remote(Host(name, "fake"), transport)  # type: ignore[arg-type]
+    return Remote(Host(name, "ssh"), transport)  # type: ignore[arg-type]
 
 
 class FakeHosts(Hosts):
@@ -135,7 +135,7 @@ class FakeHosts(Hosts):
 
 
 def hosts(**transports: FakeTransport) -> FakeHosts:
-    known = {name: Host(name, "fake") for name in transports}
+    known = {name: Host(name, "ssh") for name in transports}
     fake = FakeHosts(Config(known, next(iter(known))))
     fake.transports = transports
     return fake

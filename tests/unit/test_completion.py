@@ -37,7 +37,7 @@ def names(*before: str, word: str = "") -> list[str]:
 
 
 def test_what_comes_next(shell_home: Path) -> None:
-    assert names(word="st") == ["status"]
+    assert names(word="stat") == ["status"]
     assert names("logs") == ["report", "train"]
     assert names("logs", "train") == []
     assert names("wait", "train", word="r") == ["report"]
@@ -48,7 +48,7 @@ def test_what_comes_next(shell_home: Path) -> None:
     assert names("run", "x", "--", word="-") == []
     assert names("doctor", "--json") == ["local"]
     assert names("doctor", "local") == names("ssh", "local") == names("ssh", "--") == []
-    assert names("ssh") == ["local"]
+    assert names("ssh") == names("stop") == ["local"]
     assert names("completion") == ["bash", "zsh", "fish"]
     assert "agents" in names("help")
     assert names("nonsense") == names("init") == []
@@ -71,7 +71,7 @@ def test_bash(shell_home: Path) -> None:
         argv = ["bash", "--norc", "-c", BASH, "bash", *words]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
 
-    assert press("orch", "sta") == ["status"]
+    assert press("orch", "stat") == ["status"]
     assert press("orch", "logs", "") == ["report", "train"]
     assert press("orch", "run", "--keep") == ["--keep-children"]
 
@@ -83,13 +83,13 @@ def test_fish(shell_home: Path) -> None:
         out = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
         return [row.partition("\t")[0] for row in out.splitlines()]
 
-    assert press("orch sta") == ["status"]
+    assert press("orch stat") == ["status"]
     assert press("orch logs ") == ["report", "train"]
     assert press("orch run x --cwd workd") == ["workdir/"]
 
 
 def test_zsh(shell_home: Path) -> None:
-    assert b"orch status" in zsh("orch sta")
+    assert b"orch status" in zsh("orch stat")
     assert b"orch logs report" in zsh("orch logs re")
     assert b"orch run x --cwd workdir" in zsh("orch run x --cwd workd")
 

@@ -41,7 +41,7 @@ def test_without_a_file_the_host_is_this_machine(home: Path) -> None:
         ("[hosts.box]", "[hosts.box] needs a provider", 'provider = "local"'),
         ("[hosts.box]\nprovider = 3", "[hosts.box] needs a provider", ""),
         ('[hosts.box]\nprovider = "locl"', "unknown provider 'locl'", "did you mean local?"),
-        ('[hosts.box]\nprovider = "ec2"', "unknown provider 'ec2'", "this version knows: local"),
+        ('[hosts.box]\nprovider = "gce"', "unknown provider 'gce'", "this version knows: local"),
         ('[hosts.box]\nprovider = "local"\nadress = "x"', "unknown key 'adress'", "known here: retention, "),
         ('[hosts."a b"]\nprovider = "local"', "host name 'a b' is not allowed", ""),
         ('default_host = "bx"\n[hosts.box]\nprovider = "local"', "default_host is 'bx'", "did you mean box?"),

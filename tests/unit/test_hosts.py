@@ -36,9 +36,9 @@ def test_the_table(said: Said) -> None:
     rows, err = said(box=well(), busy=well(idle_seconds=None, mem_total_bytes=300 << 20), old=well(idle_seconds=86400))
     assert err == "" and rows == [
         ["NAME", "PROVIDER", "STATE", "MACHINE", "IDLE", "COST/H"],
-        ["box", "*", "fake", "running", "4-core/16GB", "2m", "-"],
-        ["busy", "fake", "running", "4-core/300MB", "-", "-"],
-        ["old", "fake", "running", "4-core/16GB", "1d", "-"],
+        ["box", "*", "ssh", "running", "4-core/16GB", "2m", "-"],
+        ["busy", "ssh", "running", "4-core/300MB", "-", "-"],
+        ["old", "ssh", "running", "4-core/16GB", "1d", "-"],
     ]
 
 
@@ -54,7 +54,7 @@ def test_columns_are_aligned_before_anything_is_known(
 
 
 def test_one_host_is_the_default_without_a_mark(said: Said) -> None:
-    assert said(box=well())[0][1][:2] == ["box", "fake"]
+    assert said(box=well())[0][1][:2] == ["box", "ssh"]
 
 
 def test_a_host_that_cannot_tell_or_tells_nonsense(said: Said) -> None:
@@ -66,9 +66,9 @@ def test_a_silent_host_is_shown_as_it_was(said: Said) -> None:
     status(hosts(one=well(), two=well()))
     rows, err = said(one=well(), two=FakeTransport({"status": silent}), three=FakeTransport({"status": silent}))
     assert sorted(rows[1:]) == [
-        ["one", "*", "fake", "running", "4-core/16GB", "2m", "-"],
-        ["three", "fake", "unreachable", "-", "-", "-"],
-        ["two", "fake", "unreachable", "4-core/16GB", "-", "-"],
+        ["one", "*", "ssh", "running", "4-core/16GB", "2m", "-"],
+        ["three", "ssh", "unreachable", "-", "-", "-"],
+        ["two", "ssh", "unreachable", "4-core/16GB", "-", "-"],
     ]
     assert "orch: two: no answer within 10 s (last seen 0s ago)\n" in err
     assert "orch: three: no answer within 10 s\n" in err

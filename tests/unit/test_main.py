@@ -83,7 +83,7 @@ def test_cs_says_which_version_will_bring_it(home: Path) -> None:
         (["run", "my job", "x"], "'my job' is not allowed", "orch help run"),
         (["logs", "a", "--new", "my reader"], "'my reader' is not allowed", "orch help logs"),
         (["ls"], "there is no command 'ls'", "did you mean orch status?"),
-        (["stop", "x"], "there is no command 'stop'", "did you mean orch cancel?"),
+        (["stop", "x"], "there is no host 'x'", "to end a job: orch cancel x"),
         (["tail", "x"], "there is no command 'tail'", "did you mean orch logs?"),
         (["-V"], "there is no command '-V'", "did you mean orch --version?"),
         (["caf\u00e9"], "there is no command 'caf\u00e9'", "orch help"),

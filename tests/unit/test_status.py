@@ -263,9 +263,9 @@ def test_watching_says_why_every_host_is_silent_and_what_to_type() -> None:
 
 def test_what_was_submitted_since_is_shown_too() -> None:
     status(hosts(one=well(job("a"), job("b", 1), job("c", 1, "FAILED"))))
-    seen = cache.load(Host("one", "fake"))
+    seen = cache.load(Host("one", "ssh"))
     for new in (job("b", 2), job("c", 2), job("d"), job("d")):
-        cache.add(Host("one", "fake"), new)
+        cache.add(Host("one", "ssh"), new)
     told = status(hosts(one=FakeTransport({"status": silent})))[0]
     assert [label(one) for one in told.jobs] == ["a.1", "c.1", "b.2", "c.2", "d.1"]
     assert seen and told.as_of == seen.as_of
@@ -273,7 +273,7 @@ def test_what_was_submitted_since_is_shown_too() -> None:
 
 def test_a_submission_sent_again_puts_no_later_run_aside() -> None:
     for new in (job("a", 2), job("a", 1, "FAILED")):
-        cache.add(Host("one", "fake"), new)
+        cache.add(Host("one", "ssh"), new)
     assert cache.names() == ["a"] and len(status(hosts(one=FakeTransport({"status": silent})))[0].jobs) == 2
 
 

@@ -56,7 +56,7 @@ def _words(command: Command, before: Sequence[str]) -> Iterable[tuple[str, str]]
         return [(name, entry.summary) for name, entry in TABLE.items()] + [("agents", "the contract, for programs")]
     if command.name == "completion":
         return [(shell, "") for shell in ("bash", "zsh", "fish")]
-    if command.words.startswith("[HOST]") and not _has_word(command, before):
+    if command.words.strip("[]").startswith("HOST") and not _has_word(command, before):
         return [(host, "") for host in _hosts()]
     if "NAME" not in command.words:
         return []

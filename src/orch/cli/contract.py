@@ -1,8 +1,8 @@
 """What ``orch help agents`` prints: enough for a program to use orch without trying things out."""
 
 TEXT = """\
-orch runs commands as detached jobs, on this machine or on others reached by ssh. A job outlives the program that
-started it, and every link to its host.
+orch runs commands as detached jobs, on this machine, on others reached by ssh, or on machines that it makes at AWS. A
+job outlives the program that started it, and every link to its host.
 
 START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true, "tasks": null}; returns at once
          orch run NAME --json -- PROGRAM ARG... the same, quoted for you
@@ -34,7 +34,12 @@ TYPE     orch send NAME TEXT                    into the job's terminal, with En
 AGAIN    orch rerun NAME [run's options] --json
 HOSTS    orch hosts --json                      -> {"hosts": [{"name", "state", "cpus", "idle_seconds", "error", ...}]}
          orch ssh HOST -- COMMAND               one command there at once, not a job; ends with its exit status
+         orch up HOST --dry-run                 what a host at AWS would be and cost; --yes in its place makes it
+         orch start HOST, orch stop HOST        `orch run` starts a stopped host by itself; idle ones stop themselves
+         orch down HOST --yes                   deletes it, and all data on it
          orch doctor [HOST] --json              -> {"hosts": [{"name", "checks": [{"name", "state", "says", "mend"}]}]}
+         orch sweep --json                      -> {"account", "things": [{"kind", "id", "host", "region", "state",
+         "stack", "orphan", "cost_usd_per_month", ...}], "errors": [...]}: all that orch made in the AWS account
          Jobs are found on whatever host they are; --host where two hosts have the name.
 
 NAME is [A-Za-z0-9][A-Za-z0-9_-]{0,63}: the newest run of it. NAME.3 is the third run, NAME.3-7 are five.
@@ -54,6 +59,7 @@ with kind host it may be unknown whether it was made: repeat it with the same --
 
 Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 a bug of orch; 4 not authorised; 130 interrupted.
 With --json an error is {"error": {"kind", "message", "hint"}} on standard error. Kinds: usage not_found refused
-name_in_use conflict host not_authorised bug. The hint is the next command to try. Nothing prompts without a terminal.
+name_in_use conflict host stopped not_authorised bug. The hint is the next command to try.
+Nothing prompts without a terminal.
 not_authorised: only a person can go on (a password, a passphrase, a host key); tell them the hint, orch ssh HOST.
 """

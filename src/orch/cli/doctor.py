@@ -66,7 +66,8 @@ def _lines(remote: Remote, checks: Sequence[Check]) -> Iterator[str]:
     for check in checks:
         yield f"  {colour(f'{check.state:<7}', _COLOURS[check.state])}  {check.name:<{width}}  {clean(check.says)}"
         if check.mend and check.state != "ok":
-            yield f"  {'':<7}  {'':<{width}}  {clean(doctor.typed(remote, check))}"
+            for line in doctor.typed(remote, check).splitlines():
+                yield f"  {'':<7}  {'':<{width}}  {clean(line)}"
 
 
 def _mend(remote: Remote, checks: Sequence[Check], tried: set[str], yes: bool, terminal: bool) -> bool:

@@ -78,11 +78,12 @@ def copy(log: Log, raw: bool = False) -> None:
     """Write a log's bytes to standard output, each as soon as it is there."""
     sys.stdout.flush()
     chunks = log.chunks()
-    for chunk in chunks if raw or not log.tty else _as_written(chunks):
+    for chunk in chunks if raw or not log.tty else as_written(chunks):
         write(chunk)
 
 
-def _as_written(chunks: Iterable[bytes]) -> Iterable[bytes]:
+def as_written(chunks: Iterable[bytes]) -> Iterable[bytes]:
+    """The bytes without what a terminal did to their newlines."""
     newlines = Newlines()
     for chunk in chunks:
         yield newlines.feed(chunk)

@@ -73,11 +73,8 @@ def _row(told: HostStatus, marked: str) -> list[str]:
     name = told.host.name + (" *" if told.host.name == marked else "")
     idle = told.facts.get("idle_seconds")
     since = age(idle) if isinstance(idle, (int, float)) and not told.error else "-"
-    return [name, told.host.provider, _state(told), _machine(told), since, "-"]
-
-
-def _state(told: HostStatus) -> str:
-    return "unreachable" if told.error else "running"
+    usd = hosts.usd_per_hour(told)
+    return [name, told.host.provider, told.state, _machine(told), since, "-" if usd is None else f"{usd:.3f}"]
 
 
 def _machine(told: HostStatus) -> str:
@@ -96,10 +93,10 @@ def _as_json(told: HostStatus, default: str) -> dict[str, Any]:
         "default": told.host.name == default,
         "provider": told.host.provider,
         "launcher": "tmux",
-        "state": _state(told),
+        "state": told.state,
         "address": told.host.options.get("address"),
         **{key: told.facts.get(key) for key in measured},
-        "cost_usd_per_hour": None,
+        "cost_usd_per_hour": hosts.usd_per_hour(told),
         "as_of": rfc3339(told.as_of),
         "error": told.error,
         "hint": told.hint or None,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from orch.errors import INTERRUPTED, usage
-from orch.model import is_live
+from orch.model import is_live, label
 from orch.ops import hosts
+from orch.ops.archives import Past, past
 from orch.ops.logs import Log
+from orch.transport import Off
 from orch_agent.model import check_name
 
 from . import options
 from .args import Arguments, Command, Option
-from .following import copy, left
-from .output import note_of_link
+from .following import as_written, copy, left, write
+from .output import local_time, note_of_link
 from .values import count, moment
 
 COMMAND = Command(
@@ -31,7 +34,8 @@ COMMAND = Command(
     least=1,
     most=1,
     text="""\
-NAME is the newest run, NAME.3 the third. Ctrl-C while following stops the following, never the job.
+NAME is the newest run, NAME.3 the third. Ctrl-C while following stops the following, never the job. Of a host that is
+stopped or gone, the log comes from where it is kept (EC2: CloudWatch).
 
   orch logs -f train
   orch logs train --since 10m --grep 'loss|error'
@@ -41,13 +45,37 @@ NAME is the newest run, NAME.3 the third. Ctrl-C while following stops the follo
 
 def main(args: Arguments) -> int:
     """Print a log."""
-    name = args.words[0]
-    log = Log(hosts.load().of_job(name, args["host"]), _request(args), note_of_link)
+    known, request = hosts.load(), _request(args)
+    try:
+        log = Log(known.of_job(args.words[0], args["host"]), request, note_of_link)
+    except Off as off:
+        return _print(past(known, off, request), args["raw"])
     try:
         copy(log, args["raw"])
+    except Off as off:  # it went while we looked
+        off.hint = f"orch logs {label(log.job)} --tail 100    # what it wrote at the end\n{off.hint}"
+        raise
     except KeyboardInterrupt:
         return left(log.job) if args["follow"] and is_live(log.job) else INTERRUPTED
     return 0
+
+
+def _print(told: Past, raw: bool) -> int:
+    """What is left of a run that cannot be live."""
+    run = f"{told.run.name}.{told.run.run}"
+    note_of_link(f"{told.state}; from {told.where}: {run}{_end(told.run.ended)}")
+    for chunk in told.lines if raw else as_written(told.lines):
+        write(chunk)
+    return 0
+
+
+def _end(ended: Mapping[str, Any] | None) -> str:
+    """``COMPLETED, exit 0, ended 2026-02-16 14:30:00``."""
+    if ended is None:
+        return ", whose end was not recorded: it ran when the machine went"
+    code, signal, at = (ended.get(key) for key in ("exit_code", "signal", "ended_at"))
+    how = f", signal {signal}" if signal else "" if code is None else f", exit {code}"
+    return f" {ended.get('state')}{how}" + (f", ended {local_time(at)}" if isinstance(at, str) else "")
 
 
 def _request(args: Arguments) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from orch.errors import OrchError
 from orch.ops import hosts
 from orch.ops.jobs import spec_of
 from orch.remote import Remote
+from orch_agent.model import JobSpec
 
 from . import options
 from .args import Arguments, Command
 from .run import check_options, submit_and_stay, with_options
+from .waking import awake
 
 COMMAND = Command(
     name="rerun",
@@ -32,9 +34,8 @@ def main(args: Arguments) -> int:
     """Submit the specification of an earlier run."""
     check_options(args)
     known = hosts.load()
-    source = _source(known, args.words[0], args["host"])
+    source, spec = awake(known.config.hosts, lambda: _earlier(known, args.words[0], args["host"]))
     target = known.one(args["host"]) if args["host"] else source
-    spec = spec_of(source, args.words[0])
     if spec.cwd and source.transport.here and not target.transport.here:
         spec = spec._replace(cwd=paths.elsewhere(spec.cwd))
     try:
@@ -43,6 +44,11 @@ def main(args: Arguments) -> int:
         if error.kind == "name_in_use":
             error.hint = error.hint.replace(f"orch run {spec.name} ", f"orch rerun {args.words[0]} ")
         raise
+
+
+def _earlier(known: hosts.Hosts, ref: str, host: str | None) -> tuple[Remote, JobSpec]:
+    source = _source(known, ref, host)
+    return source, spec_of(source, ref)
 
 
 def _source(known: hosts.Hosts, ref: str, host: str | None) -> Remote:

@@ -18,6 +18,7 @@ from orch_agent.model import CANCELLED, PENDING, STARTS, JobSpec, check_name
 from . import options
 from .args import Arguments, Command
 from .output import clean, document, is_terminal, note, note_of_link, say
+from .waking import awake
 
 COMMAND = Command(
     name="run",
@@ -148,7 +149,9 @@ def submit_and_stay(remote: Remote, spec: JobSpec, args: Arguments) -> int:
     """Submit; then return, wait or follow, as asked."""
     job_id = args["id"] or new_id()
     try:
-        submitted = submit(remote, spec, job_id, args["replace"], note_of_link)
+        submitted = awake(
+            {remote.host.name: remote.host}, lambda: submit(remote, spec, job_id, args["replace"], note_of_link)
+        )
     except KeyboardInterrupt:
         note(f"\nwhether {spec.name} was submitted is not known\n  {unsure(job_id)}")
         return INTERRUPTED

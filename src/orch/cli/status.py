@@ -72,7 +72,7 @@ def _table(board: Board, names: Sequence[str]) -> int:
     told = board.told()
     _say_rows(told, late, header=not early)
     refusal = _refusal(told, names)
-    if not all(host.error for host in told):
+    if not _all_silent(told):
         for text in notes(told, by_name=bool(names)):
             note(text)
     if refusal:
@@ -89,16 +89,21 @@ def _say_rows(told: Sequence[HostStatus], places: Sequence[int], header: bool) -
     return bool(lines)
 
 
+def _all_silent(told: Sequence[HostStatus]) -> bool:
+    """Whether nobody can tell anything; a host that does not run is not silent, it rests."""
+    return all(host.error and not host.off for host in told)
+
+
 def _refusal(told: Sequence[HostStatus], names: Sequence[str]) -> OrchError | None:
     """An error where nobody answered, or where a job was asked for that nobody has."""
-    if all(host.error for host in told):
+    if _all_silent(told):
         hints = "\n".join(dict.fromkeys(host.hint for host in told if host.hint))
         hint = hints or ("the jobs run on; ask again: orch status" if any(host.jobs for host in told) else "")
         kind = "not_authorised" if {host.kind for host in told} == {"not_authorised"} else "host"
         return OrchError(kind, "; ".join(map(why, told)), hint)
     jobs = [job for host in told for job in host.jobs]
     missing = [name for name in names if not any(is_meant(job, JobRef.parse(name)) for job in jobs)]
-    if missing and not any(host.error for host in told):
+    if missing and not any(host.error and not host.off for host in told):
         return hosts.no_job(missing, _place([host.host for host in told]))
     return None
 

@@ -161,7 +161,7 @@ def _host(told: HostStatus) -> dict[str, Any]:
         "name": told.host.name,
         "provider": told.host.provider,
         "launcher": "tmux",
-        "state": "unreachable" if told.error else "running",
+        "state": told.state,
         **facts,
         "as_of": rfc3339(told.as_of),
         "error": told.error,

@@ -51,6 +51,11 @@ def _gives_way(one: JobView, to: JobView) -> bool:
     return bool(one["run"] == to["run"] or (one["run"] < to["run"] and is_live(one)))
 
 
+def forget(host: Host) -> None:
+    """There is no such host any more."""
+    _forget(paths.status_cache(host.name))
+
+
 def _forget(path: str) -> None:
     try:
         os.unlink(path)

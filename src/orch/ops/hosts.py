@@ -10,9 +10,11 @@ from typing import NamedTuple
 from orch import config, settings
 from orch.answers import nonsense
 from orch.errors import OrchError, nearest, of_host
-from orch.model import Host, is_meant
+from orch.model import Host, HostStatus, is_meant
 from orch.providers import provider_of
+from orch.providers.base import Cloud
 from orch.remote import Answer, Remote
+from orch.transport import Off
 from orch_agent.model import UNKNOWN_JOB, JobRef, JobView
 
 from . import cache
@@ -94,6 +96,12 @@ def load() -> Hosts:
 def connect(host: Host) -> Remote:
     """The agent of ``host``."""
     return Remote(host, provider_of(host).transport(host))
+
+
+def usd_per_hour(told: HostStatus) -> float | None:
+    """What the host costs an hour, as it is now; asks nobody."""
+    provider = provider_of(told.host)
+    return provider.usd_per_hour(told.host, told.state) if isinstance(provider, Cloud) else None
 
 
 def _jobs(remote: Remote, refs: Sequence[str]) -> list[JobView]:
@@ -206,4 +214,7 @@ def _unreachable(ref: str, name: str, error: Exception) -> Exception:
     """Why the one host that had the job cannot be asked."""
     if not isinstance(error, OrchError):
         return error
-    return OrchError(error.kind, f"{ref} was on {name} when that was last seen: {error.message}", error.hint)
+    then = f"{ref} was on {name} when that was last seen: "
+    if isinstance(error, Off):
+        return Off(name, error.state, then)
+    return OrchError(error.kind, then + error.message, error.hint)

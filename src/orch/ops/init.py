@@ -18,9 +18,17 @@ default_host = "{name}"
 
 {table}
 """
-_MORE = """\
+_MORE = {
+    "ssh": """\
 # ssh_options = { Port = "2222", IdentityFile = "~/.ssh/box" }     # any keyword of ssh_config(5)
-"""
+""",
+    "ec2": """\
+instance_type = "t3.2xlarge"     # 8 processors, 32 GB
+disk = "100GB"
+idle_stop = "30m"                # after the last job, or use; "never"
+access = "ssm"                   # through Session Manager; "ssh": port 22, open to this laptop's address
+""",
+}
 
 
 def exists() -> bool:
@@ -53,11 +61,11 @@ def write(host: Host, overwrite: bool = False) -> str:
 
 
 def _text(host: Host) -> str:
-    text = _TEXT.format(name=host.name, table=table_of(host)) + (_MORE if host.provider == "ssh" else "")
+    text = _TEXT.format(name=host.name, table=table_of(host)) + _MORE.get(host.provider, "")
     return text if host.provider == "local" or host.name == LOCAL.name else f"{text}\n{table_of(LOCAL)}\n"
 
 
 def _instead(host: Host, target: str) -> str:
-    if host.provider == "ssh":
+    if host.provider != "local":
         return f"add to it:\n{table_of(host)}"
     return f"edit it, or move it away: mv {target} {target}.old"

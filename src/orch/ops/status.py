@@ -8,13 +8,17 @@ from functools import partial
 
 from orch.model import HostStatus, is_meant
 from orch.remote import Remote
+from orch.transport import Off
 from orch_agent.model import JobRef, Refusal
 
 from . import cache
 from .hosts import Hosts, status_of
 from .parallel import Asked
 
-_LOCKED_OUT = 60.0  # seconds between logins that fail: many in a row, and some servers shut the door
+_PATIENT = {"not_authorised": 60.0, "stopped": 30.0}
+"""Seconds between two questions, by what was said: many logins that fail, and some servers shut the door; a host that
+does not run is asked of at its provider.
+"""
 _LATE = 5.0  # seconds after which an answer is old news
 _LATE_ANSWER = Refusal("host", "no answer yet")
 
@@ -26,7 +30,7 @@ class Board:
         self._remotes = remotes
         self._refs = [JobRef.parse(name) for name in names]
         self._told: dict[int, HostStatus] = {}
-        self._refused_at: dict[int, float] = {}
+        self._asked_again: dict[int, float] = {}
         self._asked = Asked([partial(_ask, remote, names, show_all) for remote in remotes])
 
     def __len__(self) -> int:
@@ -34,8 +38,8 @@ class Board:
         return len(self._remotes)
 
     def ask(self) -> None:
-        """Ask every host that is not being asked yet; one that needs a person, only now and then."""
-        patient = {place for place, at in self._refused_at.items() if time.monotonic() - at < _LOCKED_OUT}
+        """Ask every host that is not being asked yet; one that needs a person, or rests, only now and then."""
+        patient = {place for place, at in self._asked_again.items() if time.monotonic() < at}
         self._asked.start(patient)
 
     def hear(self, patience: float | None = None) -> list[int]:
@@ -43,8 +47,7 @@ class Board:
         fresh = []
         for place, outcome in self._asked.outcomes(patience):
             self._told[place] = told = self._judged(place, outcome)
-            if told.kind == "not_authorised":
-                self._refused_at[place] = time.monotonic()
+            self._asked_again[place] = time.monotonic() + _PATIENT.get(told.kind, 0.0)
             fresh.append(place)
         return fresh
 
@@ -69,7 +72,8 @@ class Board:
         remote = self._remotes[place]
         last = self._told.get(place) or cache.load(remote.host) or HostStatus(remote.host, [], {}, None)
         jobs = [job for job in last.jobs if not self._refs or any(is_meant(job, ref) for ref in self._refs)]
-        return last._replace(jobs=jobs, error=error.message, hint=error.hint, kind=error.kind)
+        off = error.state if isinstance(error, Off) else ""
+        return last._replace(jobs=jobs, error=error.message, hint=error.hint, kind=error.kind, off=off)
 
 
 def status(
@@ -80,6 +84,11 @@ def status(
     board.ask()
     board.hear()
     return board.told()
+
+
+def note_status(remote: Remote) -> HostStatus:
+    """What one host says now, remembered."""
+    return _ask(remote, (), False)
 
 
 def _ask(remote: Remote, names: Sequence[str], show_all: bool) -> HostStatus:

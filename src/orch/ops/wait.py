@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from orch.remote import ANSWER, Answer, Remote
+from orch.transport import Off
 from orch_agent.model import JobView
 
 from .hosts import Hosts, runs_of
@@ -30,7 +31,24 @@ def wait(
     host: str | None = None,
     tell: Tell = unheard,
 ) -> Waited:
-    """Come back when all jobs (or any of them) have ended, or ``timeout`` seconds are over."""
+    """Come back when all jobs (or any of them) have ended, or ``timeout`` seconds are over.
+
+    On a host that is off nothing runs: of jobs that are known to have ended there, that is the answer.
+    """
+    try:
+        return _wait(hosts, refs, timeout, any_of, host, tell)
+    except Off as off:
+        from .archives import ends
+
+        known = ends(hosts, off, refs)
+        if known is None:
+            raise
+        return Waited(known, False)
+
+
+def _wait(
+    hosts: Hosts, refs: Sequence[str], timeout: float | None, any_of: bool, host: str | None, tell: Tell
+) -> Waited:
     groups = hosts.groups(refs, host)
     seen: dict[str, list[JobView]] = {}
     timed_out = False

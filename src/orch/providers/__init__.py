@@ -12,6 +12,7 @@ from .base import Provider
 REGISTRY = {
     "local": "orch.providers.local",
     "ssh": "orch.providers.ssh",
+    "ec2": "orch.providers.ec2",
 }
 
 

@@ -11,11 +11,12 @@ A provider says how a host comes to be, is started, stopped, priced and reached;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from orch.model import Check, Host
 from orch.transport import Transport
+from orch_agent.model import JobRef
 
 
 class Provider(Protocol):
@@ -29,3 +30,103 @@ class Provider(Protocol):
 
     def checks(self, host: Host) -> list[Check]:
         """For ``orch doctor``: what can be said of the way to ``host``. One that failed says that there is none."""
+
+
+Tell = Callable[[str, str], None]
+"""Told what is being done to which thing: ``machine``, ``starting``."""
+
+
+class Plan(NamedTuple):
+    """What ``up`` would do. ``misses`` stand in its way; without ``facts`` there is nothing to do; ``notes`` are told
+    besides. ``interrupts``: no job on the host would live through it. ``document``: what is handed to the cloud, for a
+    dry run.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, str]] = ()
+    misses: Sequence[Check] = ()
+    notes: Sequence[str] = ()
+    interrupts: bool = False
+    document: str = ""
+    todo: Any = None
+    """The provider's own."""
+
+
+@runtime_checkable
+class Cloud(Protocol):
+    """A provider, perhaps, that makes hosts, and is paid for them.
+
+    Whatever it makes stops by itself, without this laptop. What was begun goes on when nobody watches any more; the
+    next ``plan`` finds it, and goes on from there. ``tell`` hears of every step.
+    """
+
+    def plan(self, host: Host, tell: Tell, move: bool = False) -> Plan:
+        """What there is to do until ``host`` is as configured; waits for what is under way already."""
+
+    def carry_out(self, host: Host, plan: Plan, tell: Tell, keep_failed: bool = False) -> None:
+        """Do it; returns when the machine is set up and runs."""
+
+    def settling(self, host: Host, plan: Plan) -> str:
+        """A script for the machine's shell, once it can be reached: what is said to the machine itself."""
+
+    def usd_per_hour(self, host: Host, state: str) -> float | None:
+        """What ``host`` costs in that state, as far as this laptop knows; asks nobody."""
+
+    def start(self, host: Host, tell: Tell) -> None:
+        """See to it that it runs."""
+
+    def stop(self, host: Host, tell: Tell) -> None:
+        """See to it that it is stopped. Its disk stays."""
+
+    def loss(self, host: Host) -> Sequence[tuple[str, str]]:
+        """What is deleted with the host; nothing where there is no host."""
+
+    def former(self, host: Host) -> Sequence[str]:
+        """What a move has left behind, by name."""
+
+    def leave(self, host: Host, tell: Tell) -> None:
+        """Delete what a move has left behind: the machine that was the host before."""
+
+    def down(self, host: Host, snapshot: bool, tell: Tell) -> None:
+        """Delete all that it made, and nothing else; ``snapshot``: of the disk a copy stays."""
+
+
+class Run(NamedTuple):
+    """A run of which an archive knows. ``ended``: its end as the host told it, as a job in JSON has it, if it did."""
+
+    name: str
+    run: int
+    ended: Mapping[str, object] | None
+    stream: str
+    """What the archive calls its log; empty where it wrote nothing."""
+
+
+class Stop(NamedTuple):
+    """That a host has stopped: when, in epoch seconds, and why."""
+
+    at: float
+    why: str
+
+
+class Archive(Protocol):
+    """What is left of a host's jobs while it does not run."""
+
+    where: str
+    """What a person calls it: ``CloudWatch``."""
+
+    def find(self, ref: JobRef) -> Run | None:
+        """The run that is meant: of a name the newest."""
+
+    def lines(self, run: Run, since: float | None = None, tail: int | None = None) -> Iterator[bytes]:
+        """Its log, each line with its newline; ``since`` in epoch seconds, ``tail`` the last so many lines."""
+
+    def stops(self) -> Stop | None:
+        """When and why it last stopped by itself."""
+
+
+@runtime_checkable
+class Archived(Protocol):
+    """A provider, perhaps, whose hosts leave logs behind."""
+
+    def archive(self, host: Host) -> Archive | None:
+        """The archive of ``host``; None where it has none."""

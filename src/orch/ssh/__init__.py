@@ -15,7 +15,8 @@ from orch.errors import OrchError
 from orch.model import Host
 from orch.transport import LOST, Completed, LinkDown, LinkLost, Stream
 
-from .connection import Connection, ConnectionFailed, Session
+from .connection import Connection, ConnectionFailed, Late, Session
+from .door import Door
 from .mux import MuxStream
 
 T = TypeVar("T")
@@ -32,9 +33,17 @@ class SshTransport:
 
     here = False
 
-    def __init__(self, host: Host, address: str, options: Sequence[str], home: str = "", persist: str = "10m") -> None:
+    def __init__(
+        self,
+        host: Host,
+        address: str,
+        options: Sequence[str],
+        home: str = "",
+        persist: str = "10m",
+        door: Door | None = None,
+    ) -> None:
         self.host = host
-        self.connection = Connection(address, options, persist)
+        self.connection = Connection(address, options, persist, door)
         self.home_setting = f'orch_home = "DIR" under [hosts.{host.name}]'
         self._home = f'ORCH_HOME="{home}"; export ORCH_HOME; ' if home else ""
         self._terminal: Session | None = None
@@ -128,7 +137,7 @@ class SshTransport:
     def _take(self, until: float | None, crowded: Sequence[str], asks: bool = False) -> Session:
         try:
             return self.connection.take(until, crowded, asks)
-        except LinkDown as late:
+        except Late as late:
             raise self._late(late) from None
         except ConnectionFailed as failure:
             raise self._told_already() if asks else self.explained(failure) from None
@@ -142,13 +151,15 @@ class SshTransport:
         """Make the lane anew if it is dead. What went through it before may have arrived, or not."""
         try:
             self.connection.connect(session.socket, until)
-        except LinkDown as late:
+        except Late as late:
             raise LinkLost(self._late(late).message, f"orch doctor {self.host.name}") from None
+        except LinkDown as down:
+            raise LinkLost(down.message, down.hint) from None
         except ConnectionFailed as failure:
             error = self.explained(failure)
             raise (LinkLost(error.message, error.hint) if isinstance(error, LinkDown) else error) from None
 
-    def _late(self, late: LinkDown) -> LinkDown:
+    def _late(self, late: Late) -> LinkDown:
         says = f"{self.host.name} ({self.connection.address}) {late.message}"
         return LinkDown(says, f"orch doctor {self.host.name}")
 
@@ -156,7 +167,8 @@ class SshTransport:
         """What it means that there is no connection."""
         from .trouble import Failure, explain
 
-        return explain(Failure(self.host, self.connection.address, self.connection.options, failure.said))
+        meant = self.connection.door.meaning(failure.said)
+        return meant or explain(Failure(self.host, self.connection.address, self.connection.options, failure.said))
 
     def _error(self, failure: _Unfinished) -> OrchError:
         name = self.host.name

@@ -44,6 +44,8 @@ def _without(transport: SshTransport, error: OrchError) -> list[Check]:
     """There is no way without the person; perhaps one that the person has opened before."""
     if not isinstance(error, InTheWay):
         connection = transport.connection
+        if connection.door.name:
+            return [Check("connection", "failed", error.message, error.hint, here=True)]
         words = ["ssh", "-v", *connection.options, connection.address, "true"]
         return [Check("connection", "failed", error.message, shlex.join(words), here=True)]
     if not transport.connection.is_open():

@@ -11,6 +11,7 @@ Invariants
 - Whoever waited while a connection failed takes that failure for his own, and does not knock again. What ssh said
   is in a file that is there, and not empty, only after a failure.
 - Through a lane, or not at all: a session that finds no lane ends with ``LOST`` and connects nowhere by itself.
+- What a door has to do (a key to make, a tunnel to open) is done when a lane is connected, and at no other time.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from collections.abc import Sequence
 from orch import bundle, paths
 from orch.errors import OrchError
 from orch.transport import LinkDown
+
+from .door import Door, Open, Way
 
 LANES, WIDTH = 64, 8  # at most so many connections of so many sessions; two are left for the person's own
 CONNECT = 30  # seconds in which a connection must be made, whatever it is that takes long
@@ -63,14 +66,16 @@ class Session:
 class Connection:
     """The lanes to one host. ``options`` are words of ssh's command line, ``persist`` is a lane's life without use."""
 
-    def __init__(self, address: str, options: Sequence[str], persist: str = "10m") -> None:
+    def __init__(self, address: str, options: Sequence[str], persist: str = "10m", door: Door | None = None) -> None:
         self.address = address
         self.options = options
         self.login = [*options, *_as_options(_DEFAULTS)]
         """For a session of the person's own, with the person's own configuration."""
         self.base = ["ssh", *_as_options(_FORCED), *self.login]
         self._persist = persist
-        self._name = bundle.sha256("\0".join([*self.base, address]).encode("utf-8", "surrogateescape"))[:16]
+        self.door = door or Open()
+        key = "\0".join([*self.base, address, self.door.name])
+        self._name = bundle.sha256(key.encode("utf-8", "surrogateescape"))[:16]
 
     def take(self, until: float | None = None, crowded: Sequence[str] = (), asks: bool = False) -> Session:
         """A place in a lane that is connected; not in one of the ``crowded``. ``until``: of the monotonic clock."""
@@ -104,10 +109,16 @@ class Connection:
         """Whether there is a lane."""
         return _listens(os.path.join(_directory(), f"{self._name}.0"))
 
+    def close(self) -> None:
+        """End every lane: what it led to is no more."""
+        lanes = (os.path.join(_directory(), f"{self._name}.{lane}") for lane in range(LANES))
+        for socket in filter(os.path.exists, lanes):
+            disconnect(socket)
+
     def connect(self, socket: str, until: float | None = None, asks: bool = False) -> bool:
         """See to it that an ssh listens at ``socket``; whether none did. ``asks``: it may ask the person for things.
 
-        A ``ConnectionFailed`` says what ssh said; a ``LinkDown`` that ``until`` has come, while ssh tries on.
+        A ``ConnectionFailed`` says what ssh said; a ``Late`` that ``until`` has come, while ssh tries on.
         """
         start = os.path.join(_directory(), self._name)
         began = time.time()
@@ -119,17 +130,18 @@ class Connection:
             if not asks and (said := _failed_since(start + ".err", began)):
                 raise ConnectionFailed(said)
             _unlink(socket)  # of an ssh that was killed
-            self._start(socket, lock, start + ".err", until, asks)
+            with self.door.opened(until) as way:
+                self._start(socket, lock, start + ".err", until, asks, way)
             _unlink(start + ".err")
             return True
         finally:
             os.close(lock)
 
-    def _start(self, socket: str, lock: int, errors: str, until: float | None, asks: bool) -> None:
+    def _start(self, socket: str, lock: int, errors: str, until: float | None, asks: bool, way: Way) -> None:
         import subprocess  # late, here and below: where there is a lane, nothing is started
 
         patient, quiet = ("no", "INFO") if asks else ("yes", "ERROR")
-        words = [*self.base, "-o", f"BatchMode={patient}", "-o", f"LogLevel={quiet}"]
+        words = [*self.base, *way.words, "-o", f"BatchMode={patient}", "-o", f"LogLevel={quiet}"]
         words += ["-o", f"ControlPersist={self._persist}", "-M", "-N", "-f", "-S", socket, "--", self.address]
         said = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -140,6 +152,7 @@ class Connection:
                 stderr=None if asks else said,
                 start_new_session=not asks,
                 cwd="/",
+                env={**os.environ, **way.env},
             )
         except FileNotFoundError:
             raise OrchError("host", "there is no ssh on this machine", "install OpenSSH's client") from None
@@ -149,11 +162,15 @@ class Connection:
             status = process.wait(None if until is None else max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.returncode = 0  # it goes on alone: whoever comes next may find the connection made
-            raise LinkDown("has not answered yet") from None
+            raise Late("has not answered yet") from None
         if status and not asks and not _read(errors):
             _write(errors, f"timed out: no connection within {CONNECT} s")  # the alarm says nothing by itself
         if status:
             raise ConnectionFailed("" if asks else _read(errors))
+
+
+class Late(LinkDown):
+    """The time is over, while ssh tries on."""
 
 
 class ConnectionFailed(Exception):
@@ -203,7 +220,7 @@ def _await(lock: int, until: float | None) -> None:
     latest = time.monotonic() + CONNECT if until is None else until
     while not _locked(lock):
         if time.monotonic() >= latest:
-            raise LinkDown("has not answered another command yet, or ssh asks somebody something")
+            raise Late("has not answered another command yet, or ssh asks somebody something")
         time.sleep(_POLL)
 
 

@@ -1,0 +1,81 @@
+"""The log of a job whose host does not run, from where its provider keeps it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from orch import answers
+from orch.errors import OrchError, usage
+from orch.model import Host, is_live, is_meant
+from orch.providers import provider_of
+from orch.providers.base import Archive, Archived, Run
+from orch.transport import Off
+from orch_agent.model import JobRef, JobView
+
+from . import cache
+from .hosts import Hosts
+
+
+class Past(NamedTuple):
+    """A run as an archive has it. ``state`` says why that was asked: ``cloud is stopped``."""
+
+    state: str
+    where: str
+    run: Run
+    lines: Iterator[bytes]
+
+
+def past(hosts: Hosts, off: Off, request: Mapping[str, Any]) -> Past:
+    """What is left of the job of a request for a log, which met a host that is off; ``off`` itself without archive."""
+    host = hosts.config.host(off.host)
+    provider = provider_of(host)
+    archive = provider.archive(host) if isinstance(provider, Archived) else None
+    if archive is None:
+        raise off
+    if "reader" in request:
+        why = f"{off.message}, and {archive.where} does not know what a reader has seen: --new has to wait"
+        raise OrchError("refused", why, f"{off.hint}\norch logs {request['job']} --tail 100")
+    pattern = _pattern(request.get("grep"))
+    run = archive.find(JobRef.parse(request["job"]))
+    if run is None:
+        raise OrchError("not_found", f"{off.message}, and {archive.where} has no log of {request['job']}", off.hint)
+    lines = archive.lines(run, _moment(request.get("since")), request.get("tail"))
+    matching = (line for line in lines if pattern.search(line.rstrip(b"\r\n"))) if pattern else lines
+    return Past(Off(off.host, off.state).message, archive.where, run, matching)
+
+
+def ends(hosts: Hosts, off: Off, refs: Sequence[str]) -> list[JobView] | None:
+    """Jobs that have ended on a host that is off, by the archive or as last seen; None where one's end is not known."""
+    host = hosts.config.host(off.host)
+    provider = provider_of(host)
+    archive = provider.archive(host) if isinstance(provider, Archived) else None
+    kept = cache.load(host)
+    found = [_end_of(JobRef.parse(ref), host, archive, list(kept.jobs) if kept else []) for ref in refs]
+    return None if None in found else [job for job in found if job is not None]
+
+
+def _end_of(ref: JobRef, host: Host, archive: Archive | None, seen: Sequence[JobView]) -> JobView | None:
+    run = archive.find(ref) if archive and (ref.last is None or ref.last == ref.run) else None
+    if run is not None and run.ended is not None:
+        return answers.job({**run.ended, "name": run.name, "run": run.run}, host.name)
+    known = [job for job in seen if is_meant(job, ref)]
+    newest = max(known, key=lambda job: int(job["run"]), default=None)
+    is_it = newest is not None and not is_live(newest) and (run is None or run.run == newest["run"])
+    return newest if is_it else None
+
+
+def _moment(since: float | Mapping[str, float] | None) -> float | None:
+    """Epoch seconds of what the command line means; the machine's clock, which wrote the times, is not to be had."""
+    return time.time() - float(since["ago"]) if isinstance(since, Mapping) else since
+
+
+def _pattern(text: str | None) -> re.Pattern[bytes] | None:
+    """As a host reads it."""
+    try:
+        return None if text is None else re.compile(os.fsencode(text))
+    except re.error as error:
+        raise usage(f"the pattern {text!a} is not a regular expression: {error}") from None

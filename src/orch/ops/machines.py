@@ -1,0 +1,188 @@
+"""Hosts that can be made, started, stopped and deleted.
+
+Invariants
+- Nothing that would end a job is done while one runs or waits, unless somebody insists.
+- What starts a machine says so, and waits until the machine answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from orch.errors import OrchError
+from orch.model import Host, is_live
+from orch.providers import provider_of
+from orch.providers.base import Cloud, Plan, Tell
+from orch.remote import Remote
+from orch.transport import LinkDown, Off
+from orch_agent.model import JobView
+
+from . import cache
+from .hosts import PATIENCE, connect, status_of
+from .status import note_status
+
+_REACHED = 300.0  # seconds in which a machine that has just started must answer
+_PAUSE, _IDLE_PAUSE = 1.0, 5.0
+_CLOSED = 600.0  # seconds for which a host takes no jobs, if nobody says that it may
+_COULD_START = ("starting", "stopped", "stopping")
+
+
+def cloud_of(host: Host) -> Cloud:
+    """The provider of ``host``, which must be one that makes hosts."""
+    provider = provider_of(host)
+    if not isinstance(provider, Cloud):
+        what = "this machine" if host.provider == "local" else "a machine that is there already"
+        says = f"{host.name} is {what}: orch neither makes nor starts it"
+        raise OrchError("refused", says, "orch hosts    # those of provider ec2 are orch's to make")
+    return provider
+
+
+# Starting and stopping
+
+
+def start(host: Host, tell: Tell) -> Remote:
+    """See to it that ``host`` runs and answers."""
+    cloud_of(host).start(host, tell)
+    remote = connect(host)
+    _reach(remote, tell)
+    return remote
+
+
+def _reach(remote: Remote, tell: Tell) -> None:
+    """Wait until it answers; the agent arrives with that."""
+    until = time.monotonic() + _REACHED
+    tell("ssh", "connecting")
+    while True:
+        try:
+            note_status(remote)
+        except (LinkDown, Off) as error:
+            if time.monotonic() > until:
+                says = f"{remote.host.name} runs, and does not answer: {error.message}"
+                raise OrchError("host", says, error.hint or f"orch doctor {remote.host.name}") from None
+            tell("ssh", f"not yet: {error.message[:100]}")
+            time.sleep(_PAUSE)
+        else:
+            tell("ssh", "answers")
+            return
+
+
+def can_start(host: Host, off: Off) -> bool:
+    """Whether there is something to start, and somebody who can."""
+    return off.state in _COULD_START and isinstance(provider_of(host), Cloud)
+
+
+def stop(host: Host, force: bool, tell: Tell) -> None:
+    """Stop ``host``, on which nothing runs or waits, or ``force``."""
+    cloud = cloud_of(host)
+    with _closed(host, "is about to stop", force, f"orch stop {host.name} --force    # ends them as NODE_FAIL"):
+        cloud.stop(host, tell)
+
+
+@contextmanager
+def _closed(host: Host, why: str, force: bool, hint: str) -> Iterator[None]:
+    """Inside, ``host`` takes no jobs, and has none, or ``force``. It takes them again after a failure."""
+    remote = connect(host)
+    is_closed = _close(remote, why, force, hint)
+    try:
+        yield
+    except BaseException:
+        if is_closed:
+            _open(remote)
+        raise
+
+
+def _close(remote: Remote, why: str, force: bool, hint: str) -> bool:
+    """Whether it runs, and takes no more jobs; what it says of its jobs is remembered."""
+    name = remote.host.name
+    try:
+        names = remote.call("close", {"why": why, "seconds": _CLOSED, "even_so": force})["names"]
+        note_status(remote)
+    except Off:
+        return False
+    except OrchError as error:
+        if force:
+            return False
+        says = f"{error.message}; whether jobs run there is not known"
+        raise OrchError(error.kind, says, f"{hint}\n{error.hint}") from None
+    if names and not force:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        count = f"{len(names)} job{'s' * (len(names) != 1)}"
+        raise OrchError("refused", f"{count} of {name} would end: {shown}", f"orch wait {' '.join(names[:5])}\n{hint}")
+    return True
+
+
+def _open(remote: Remote) -> None:
+    try:
+        remote.call("close", {"seconds": 0})
+    except OrchError:
+        return  # it opens by itself, soon
+
+
+def live_jobs(host: Host) -> list[JobView]:
+    """What runs or waits there; of a host that is off nothing does."""
+    try:
+        return [job for job in status_of(connect(host), (), False)["jobs"] if is_live(job)]
+    except Off:
+        return []
+
+
+# Making and deleting
+
+
+def plan(host: Host, tell: Tell, move: bool = False) -> Plan:
+    """What ``up`` would do."""
+    return cloud_of(host).plan(host, tell, move)
+
+
+def carry_out(
+    host: Host, todo: Plan, tell: Tell, again: str, when_idle: bool = False, keep_failed: bool = False
+) -> None:
+    """Do it; what would interrupt jobs is done while there are none, or waits for that. ``again``: what was typed."""
+    cloud = cloud_of(host)
+    if todo.interrupts:
+        if when_idle:
+            _await_free(host, tell)
+        with _closed(host, "is about to change", False, f"{again} --when-idle    # waits for them"):
+            cloud.carry_out(host, todo, tell, keep_failed)
+    else:
+        cloud.carry_out(host, todo, tell, keep_failed)
+    remote = connect(host)
+    _reach(remote, tell)
+    _open(remote)
+    done = remote.transport.run(cloud.settling(host, todo), b"", PATIENCE * 6)
+    if done.status:
+        said = done.err.decode(errors="replace").strip().splitlines() or [f"status {done.status}"]
+        says = f"{host.name} runs, but could not be told all that was to change: {said[-1][:300]}"
+        raise OrchError("host", says, f"orch up {host.name}    # again; orch doctor {host.name}")
+
+
+def former(host: Host) -> Sequence[str]:
+    """What is left of the machine that ``host`` was before a move."""
+    return cloud_of(host).former(host)
+
+
+def leave(host: Host, tell: Tell) -> None:
+    """Delete the machine that ``host`` was before a move."""
+    cloud_of(host).leave(host, tell)
+
+
+def _await_free(host: Host, tell: Tell) -> None:
+    while jobs := live_jobs(host):
+        tell("jobs", f"{len(jobs)} to wait for")
+        time.sleep(_IDLE_PAUSE)
+
+
+def loss(host: Host) -> Sequence[tuple[str, str]]:
+    """What is deleted with ``host``."""
+    return cloud_of(host).loss(host)
+
+
+def down(host: Host, force: bool, snapshot: bool, tell: Tell) -> None:
+    """Delete ``host`` whole, on which nothing runs or waits, or ``force``."""
+    cloud = cloud_of(host)
+    hint = f"orch down {host.name} --force{' --snapshot' * snapshot}    # ends them"
+    with _closed(host, "is about to be deleted", force, hint):
+        cloud.down(host, snapshot, tell)
+    cache.forget(host)

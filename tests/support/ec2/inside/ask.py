@@ -1,0 +1,23 @@
+#!/usr/local/bin/python3 -IS
+"""A program of Amazon's on a machine: hands its words to the cloud, and says what that says."""
+
+import json
+import os
+import sys
+import urllib.request
+
+
+def text(word):
+    return open(word[7:]).read() if word.startswith("file://") else word
+
+
+words = [text(word) for word in sys.argv[1:]]
+program = os.path.basename(sys.argv[0])
+said = sys.stdin.read() if program == "sudo" and not sys.stdin.isatty() else ""
+asked = json.dumps({"words": words, "input": said}).encode()
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+with opener.open("URL/" + program, asked, timeout=30) as answer:
+    said = json.load(answer)
+sys.stdout.write(said["out"])
+sys.stderr.write(said["err"])
+sys.exit(said["status"])
