@@ -61,7 +61,8 @@ def _seen(stack: Stack) -> dict[str, Document]:
 
 
 def _outputs(stack: Stack) -> list[Document] | None:
-    if not stack.status.startswith(_WITH_OUTPUTS) or not stack.output_map:
+    # To look at an output is, in moto, to make what it tells of.
+    if not getattr(stack, "was_made", False) or not stack.status.startswith(_WITH_OUTPUTS):
         return None
     found = [one for one in stack.output_map.values() if one]
     return [{"OutputKey": one.key, "OutputValue": one.value, "Description": one.description} for one in found] or None

@@ -137,7 +137,7 @@ class Stacks:
             self.event(stack, error.name, "CREATE_FAILED", error.why)
             self._give_up(stack, backend, error.name)
             return
-        stack.output_map = stack._create_output_map()
+        stack.output_map, stack.was_made = stack._create_output_map(), True
         self.event(stack, stack.name, "CREATE_COMPLETE")
 
     def _make_one(self, stack: Stack, name: str) -> None:
