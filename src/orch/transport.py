@@ -43,8 +43,8 @@ class LinkLost(LinkDown):
 class Off(OrchError):
     """The machine does not run, so nothing was asked of it, and asking again is no use: somebody has to start it.
 
-    ``state``: ``starting``, ``stopped``, ``stopping``, ``terminated`` or ``absent``, where there is no machine at all.
-    ``before`` is told before it; ``why`` is what is known of how it came to that.
+    ``state``: ``creating``, ``starting``, ``stopped``, ``stopping``, ``terminated`` or ``absent``, where there is no
+    machine at all. ``before`` is told before it; ``why`` is what is known of how it came to that.
     """
 
     def __init__(self, host: str, state: str, before: str = "", why: str = "") -> None:
@@ -56,6 +56,7 @@ class Off(OrchError):
 
 
 _OFF = {
+    "creating": ("{} is still being set up", "orch up {}    # says how far it has come"),
     "starting": ("{} is just starting", "orch start {}    # waits for it"),
     "stopped": ("{} is stopped", "orch start {}"),
     "stopping": ("{} is stopping", "orch start {}    # once it has stopped"),

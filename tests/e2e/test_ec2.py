@@ -12,6 +12,7 @@ import pytest
 from tests.support.agent import eventually
 from tests.support.cli import Done
 from tests.support.ec2 import REGION, Cloud, CloudLaptop, Instance
+from tests.support.terminal import Terminal
 
 Laptops = Callable[..., CloudLaptop]
 QUICK = {"instance_type": "t3.large"}
@@ -185,6 +186,55 @@ def test_no_job_comes_to_a_host_that_is_about_to_stop(cloud: Cloud, at_cloud: La
         assert stop.wait(60) == 0
     assert done.status == 0, done.err
     assert laptop("logs", "precious").out == "done\n"
+
+
+def test_a_person_sees_what_is_made_and_is_asked(cloud: Cloud, at_cloud: Laptops, terminal: Terminal) -> None:
+    laptop = at_cloud(**QUICK)
+    argv = [str(word) for word in laptop.argv("up")]
+    terminal.start(argv, {**laptop.env, "TERM": "screen-256color"}, width=60)
+    shown = terminal.shows("Do it? [y/N]:")
+    assert "USD an hour while it runs" in shown.replace("\n", " ")
+    assert not list(cloud.fleet)
+    terminal.types("y\n")
+    terminal.shows("cloud is up (")
+    lines = terminal.shows("[ended 0]").splitlines()
+    done = [line.split() for line in lines if line.startswith("  Instance ")]
+    assert [row[1:3] for row in done] == [["create", "complete"]]  # one line, redrawn in its place
+    assert done[0][3].endswith("s")
+
+
+def test_a_run_joins_a_start_that_is_under_way(cloud: Cloud, at_cloud: Laptops) -> None:
+    laptop = at_cloud(**QUICK)
+    up(laptop)
+    assert laptop("stop", "cloud").status == 0
+    cloud.fleet.slow = 3.0
+    with laptop.popen("start", "cloud") as start:
+        eventually(lambda: "ec2:StartInstances" in cloud.called(), "it is being started")
+        assert "starting" in laptop("hosts").out
+        assert ran(laptop, "job", "echo done") == "done\n"
+        assert start.wait(60) == 0
+
+
+def test_what_cannot_be_asked_can_be_stopped_by_force(cloud: Cloud, at_cloud: Laptops) -> None:
+    laptop = at_cloud(**QUICK)
+    up(laptop)
+    laptop.crash()
+    only(cloud).stop_sshd()
+    failed(laptop("stop", "cloud"), "whether jobs run there is not known", "orch stop cloud --force")
+    assert only(cloud).model.state == "running"
+    assert laptop("stop", "cloud", "--force").status == 0
+    assert only(cloud).model.state == "stopped"
+
+
+def test_a_change_waits_until_no_job_runs(cloud: Cloud, at_cloud: Laptops) -> None:
+    laptop = at_cloud(**QUICK)
+    up(laptop)
+    laptop.set(instance_type="t3.2xlarge", idle_stop="never")
+    assert laptop("run", "job", "sleep 8; echo whole").status == 0
+    failed(laptop("up", "--yes"), "1 job of cloud would end: job", "orch up cloud --when-idle")
+    assert "never by itself" in up(laptop, "--when-idle").out
+    assert only(cloud).model.instance_type == "t3.2xlarge"
+    assert laptop("logs", "job").out == "whole\n"
 
 
 def test_waiting_for_what_has_ended_needs_no_machine(cloud: Cloud, at_cloud: Laptops) -> None:
@@ -445,7 +495,7 @@ def test_a_failure_that_is_kept(cloud: Cloud, at_cloud: Laptops) -> None:
     laptop = at_cloud(**QUICK)
     failed(laptop("up", "--yes", "--keep-failed"), "orch down cloud")
     assert only(cloud).model.state == "running"
-    assert laptop("down", "cloud", "--yes", "--force").status == 0  # it cannot be asked what runs there
+    assert laptop("down", "cloud", "--yes").status == 0
     assert left(cloud) == {}
 
 

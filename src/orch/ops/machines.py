@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from orch.errors import OrchError
 from orch.model import Host, is_live
@@ -26,7 +26,7 @@ from .status import note_status
 _REACHED = 300.0  # seconds in which a machine that has just started must answer
 _PAUSE, _IDLE_PAUSE = 1.0, 5.0
 _CLOSED = 600.0  # seconds for which a host takes no jobs, if nobody says that it may
-_COULD_START = ("starting", "stopped", "stopping")
+_COULD_START = ("creating", "starting", "stopped", "stopping")
 
 
 def cloud_of(host: Host) -> Cloud:
@@ -98,11 +98,8 @@ def _close(remote: Remote, why: str, force: bool, hint: str) -> bool:
     name = remote.host.name
     try:
         names = remote.call("close", {"why": why, "seconds": _CLOSED, "even_so": force})["names"]
-        note_status(remote)
-    except Off:
-        return False
     except OrchError as error:
-        if force:
+        if force or (isinstance(error, Off) and error.state != "starting"):
             return False
         says = f"{error.message}; whether jobs run there is not known"
         raise OrchError(error.kind, says, f"{hint}\n{error.hint}") from None
@@ -110,14 +107,14 @@ def _close(remote: Remote, why: str, force: bool, hint: str) -> bool:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         count = f"{len(names)} job{'s' * (len(names) != 1)}"
         raise OrchError("refused", f"{count} of {name} would end: {shown}", f"orch wait {' '.join(names[:5])}\n{hint}")
+    with suppress(OrchError):
+        note_status(remote)
     return True
 
 
 def _open(remote: Remote) -> None:
-    try:
+    with suppress(OrchError):  # it opens by itself, soon
         remote.call("close", {"seconds": 0})
-    except OrchError:
-        return  # it opens by itself, soon
 
 
 def live_jobs(host: Host) -> list[JobView]:

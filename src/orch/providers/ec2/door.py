@@ -159,7 +159,7 @@ def _published(aws: Aws, shape: Shape) -> str:
         says = f"by which key {shape.name} is known, was deleted: {shape.host_key}"
         raise OrchError("host", says, f"orch down {shape.name}    # then: orch up {shape.name}") from None
     if said == _UNPUBLISHED:
-        raise Off(shape.name, "starting", why="it has not said yet by which key it is known")
+        raise Off(shape.name, "creating", why="it has not said yet by which key it is known")
     if not _KEY.fullmatch(said):
         raise OrchError("host", f"{shape.host_key} holds no ed25519 host key", f"orch down {shape.name}; orch up")
     return said
