@@ -57,7 +57,7 @@ class Ec2:
 
     def carry_out(self, host: Host, plan: Plan, tell: Tell, keep_failed: bool = False) -> None:
         """Make it, or bring it to its shape."""
-        from . import move, up
+        from . import change, create, move
         from .aws import explained
 
         todo = plan.todo
@@ -66,18 +66,18 @@ class Ec2:
             if todo.former:
                 move.carry_out(aws, host, todo, tell, keep_failed)
             elif todo.machine is None:
-                up.make(aws, todo, tell, keep_failed)
+                create.make(aws, todo, tell, keep_failed)
             elif todo.machine.generation == todo.shape.generation:
-                up.change(aws, todo, tell)
+                change.carry_out(aws, todo, tell)
             else:
                 move.carry_out(aws, host, todo, tell, keep_failed)
                 _transport(todo.shape, host).connection.close()
 
     def settling(self, host: Host, plan: Plan) -> str:
         """What is written on the machine itself."""
-        from . import up
+        from . import change
 
-        return up.settling(plan.todo.shape, plan.todo.disk is not None)
+        return change.settling(plan.todo.shape, plan.todo.disk is not None)
 
     def usd_per_hour(self, host: Host, state: str) -> float | None:
         """By list prices; a machine that is gone costs nothing."""

@@ -24,12 +24,13 @@ from orch.ssh import SshTransport
 from orch.transport import LinkDown, Transport
 
 from ..base import Plan, Tell
-from . import machine, preflight, stack, up
+from . import create, machine, preflight, stack
 from .aws import Aws, code_of
 from .door import Door
 from .machine import Machine
 from .shape import RETIRED, USER, Shape
 from .template import template
+from .todo import Todo
 
 _REACHED, _PAUSE = 600.0, 1.0  # seconds in which a machine must answer, and between two attempts
 _SHORT = 60.0
@@ -49,7 +50,7 @@ def plan(aws: Aws, shape: Shape, tell: Tell) -> Plan:
     if former := machine.retired(aws, shape):
         names = ", ".join(one.id for one in former)
         return Plan(
-            f"{shape.name} has moved to {old.id}; {names} is what it was before", todo=up.Change(shape, former=former)
+            f"{shape.name} has moved to {old.id}; {names} is what it was before", todo=Todo(shape, former=former)
         )
     new = shape._replace(generation=old.generation + 1)
     now = stack.look(aws, new.stack)
@@ -57,15 +58,15 @@ def plan(aws: Aws, shape: Shape, tell: Tell) -> Plan:
         now = stack.watch(aws, new, tell)
     title = f"{shape.name} ({old.id}, {aws.region}) is to move to another machine"
     if now is not None and not now.is_failed:
-        todo = up.Change(new, machine=old)
+        todo = Todo(new, machine=old)
         facts = [("machine", f"a second one stands already ({now.name})"), *_facts(old)]
         return Plan(title, facts, interrupts=True, todo=todo)
     site, misses = preflight.examine(aws, new)
     if site is None:
         return Plan(title, misses=misses)
     document = json.dumps(template(new, site.kind.architecture), indent=2)
-    todo = up.Change(new, site=site, machine=old, kind=site.kind, failed=now is not None)
-    facts = [*up.facts(aws, new, site), *_facts(old)]
+    todo = Todo(new, site=site, machine=old, kind=site.kind, failed=now is not None)
+    facts = [*create.facts(aws, new, site), *_facts(old)]
     return Plan(title, facts, interrupts=True, document=document, todo=todo)
 
 
@@ -77,7 +78,7 @@ def _facts(old: Machine) -> Iterator[tuple[str, str]]:
     yield "then", f"the new machine is the host; {old.id} is stopped, and deleted if you say so"
 
 
-def carry_out(aws: Aws, host: Host, todo: up.Change, tell: Tell, keep_failed: bool) -> None:
+def carry_out(aws: Aws, host: Host, todo: Todo, tell: Tell, keep_failed: bool) -> None:
     """Make the second machine, copy, switch, stop the first one."""
     for one in todo.former:
         machine.stop(aws, one, tell)
@@ -85,7 +86,7 @@ def carry_out(aws: Aws, host: Host, todo: up.Change, tell: Tell, keep_failed: bo
         return
     assert todo.machine is not None  # of a plan for a move
     if todo.site is not None:
-        up.make(aws, todo, tell, keep_failed)
+        create.make(aws, todo, tell, keep_failed)
     old = machine.start(aws, machine.look(aws, todo.machine), tell)
     new = machine.start(aws, machine.standing(aws, todo.shape, todo.shape.generation), tell)
     ways = [_way(host, todo.shape, one.generation) for one in (old, new)]
