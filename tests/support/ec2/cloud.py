@@ -14,10 +14,12 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any, ClassVar
+from unittest import mock
 
 import boto3
 from botocore.config import Config
 from moto.core import base_backend, model_instances
+from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -35,6 +37,10 @@ _LAPTOP, _ADMIN, _ROLE = "AKIALAPTOP", "AKIAADMIN", "ASIAROLE"
 
 _MOTO = DomainDispatcherApplication(create_backend_app)
 """Its state is the process's, so there is one, and what it has read of AWS's interfaces is read once."""
+
+
+_REGIONS = (REGION, "us-east-1", "eu-central-1", "ap-east-1")
+"""Few, for a sweep asks each of them."""
 
 
 class _Quiet(MotoRequestHandler):
@@ -78,6 +84,8 @@ class Cloud:
         self._patches = ExitStack()
         self._patches.enter_context(self.fleet.in_moto())
         self._patches.enter_context(self.stacks.in_moto())
+        few = [one for one in RegionsAndZonesBackend.regions if one.name in _REGIONS]
+        self._patches.enter_context(mock.patch.object(RegionsAndZonesBackend, "regions", few))
         self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True)
