@@ -48,6 +48,7 @@ def pytest_configure() -> None:
             del os.environ[key]
     os.environ["HOME"] = _session_home.name
     os.environ["TMUX_TMPDIR"] = _session_home.name
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # where the tests run may be a machine at AWS, with rights there
 
 
 _found: list[str] = []

@@ -67,14 +67,6 @@ def pending(agent: Agent) -> list[str]:
     return [str(job["run"]) for job in agent.call("status")["jobs"] if job["state"] == "PENDING"]
 
 
-def test_all_that_the_host_has_for_jobs_can_be_asked_for(agent: Agent) -> None:
-    """Though the system's own programs use some of it."""
-    with pytest.raises(Refused) as refused:
-        agent.submit("all", "true", mem=1 << 50)
-    most = int(refused.value.hint.split()[-2].rstrip("M")) << 20
-    assert agent.finished("all", "true", mem=most)["state"] == "COMPLETED"
-
-
 def test_who_waits_has_no_terminal_yet(agent: Agent) -> None:
     every = agent.call("status")["host"]["cpus"]
     agent.submit("long", "sleep 300", cpus=every)

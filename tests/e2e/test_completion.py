@@ -69,7 +69,7 @@ def test_tab(orch: Orch, path: Path, jobs: None, terminal: Terminal, shell: str)
 
 
 def test_fish_knows_what_things_are(orch: Orch, path: Path, jobs: None) -> None:
-    script = "orch completion fish | source; complete -C 'orch sta'; complete -C 'orch logs tr'"
+    script = "orch completion fish | source; complete -C 'orch stat'; complete -C 'orch logs tr'"
     done = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert lines[0].startswith("status\tShow jobs")

@@ -16,7 +16,7 @@ MISTAKES = [
     ('default_hots = "local"', "unknown key 'default_hots'", "did you mean default_host?"),
     ("[hosts.box]", "needs a provider", 'provider = "local"'),
     ('[hosts.box]\nprovider = "locl"', "unknown provider 'locl'", "did you mean local?"),
-    ('[hosts.box]\nprovider = "ec2"', "unknown provider 'ec2'", "this version knows: local"),
+    ('[hosts.box]\nprovider = "gce"', "unknown provider 'gce'", "this version knows: local"),
     ('[hosts.box]\nprovider = "local"\nadress = "x"', "unknown key 'adress'", ""),
     ('[hosts."a b"]\nprovider = "local"', "host name 'a b' is not allowed", ""),
     ('default_host = "bx"\n[hosts.box]\nprovider = "local"', "default_host is 'bx'", "did you mean box?"),

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from orch_agent import cgroup
-from tests.support.agent import PYTHON, Agent, eventually
+from tests.support.agent import PYTHON, Agent, Refused, eventually
 from tests.support.small import Person, Small, SmallHost
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the host is a control group")
@@ -322,3 +322,11 @@ def test_either_freezer_freezes_and_thaws(hierarchy: str) -> None:
         os.waitpid(child, 0)
         group.remove()
     assert not folder.exists()
+
+
+def test_all_that_the_host_has_for_jobs_can_be_asked_for(host: SmallHost) -> None:
+    """Though the system's own programs use some of it."""
+    with pytest.raises(Refused) as refused:
+        host.submit("all", "true", mem=1 << 50)
+    most = int(refused.value.hint.split()[-2].rstrip("M")) << 20
+    assert host.finished("all", "true", mem=most)["state"] == "COMPLETED"

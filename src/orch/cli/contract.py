@@ -1,8 +1,8 @@
 """What ``orch help agents`` prints: enough for a program to use orch without trying things out."""
 
 TEXT = """\
-orch runs commands as detached jobs, on this machine, on others reached by ssh, or on machines that it makes at AWS. A
-job outlives the program that started it, and every link to its host.
+orch runs commands as detached jobs: here, on machines reached by ssh, or on ones that it makes at AWS. A job outlives
+the program that started it, and every link to its host.
 
 START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true, "tasks": null}; returns at once
          orch run NAME --json -- PROGRAM ARG... the same, quoted for you

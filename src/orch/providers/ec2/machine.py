@@ -134,13 +134,14 @@ def stop(aws: Aws, machine: Machine, tell: Tell) -> Machine:
 
 def _become(aws: Aws, machine: Machine, state: str, tell: Tell) -> Machine:
     until = time.monotonic() + _PATIENCE
-    seen = machine
+    before = seen = machine
     while True:
         machine = look(aws, machine)
         if machine.state != seen.state:
             tell("machine", machine.state)
         seen = machine
-        if machine.state == state:
+        # It may have been stopped, and started again by somebody else, between two looks.
+        if machine.state == state or (state == "stopped" and machine.launched > before.launched):
             return machine
         if machine.state in GONE or (state == "running" and machine.state == "stopped" and _failed(machine)):
             raise OrchError("host", f"{machine.id} is {machine.state}, not {state}: {machine.reason}", "orch hosts")
