@@ -76,6 +76,7 @@ def test_a_warm_command_is_one_session(machines: Callable[..., Machine], laptop:
 def test_a_name_that_may_change_its_meaning_costs_one_session_more(machine: Machine, laptop: Laptops) -> None:
     mine = laptop(machine)
     assert mine("run", "first", "cat").status == 0
+    eventually(lambda: "RUNNING" in mine("status", "first").out, "it has started")
     for words in (["send", "first", "hello"], ["cancel", "first"], ["wait", "first"]):
         with costs(machine, sessions=2, connections=0):  # which run it is, and then what is asked of that
             assert mine(*words).err == ""

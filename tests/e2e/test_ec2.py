@@ -138,7 +138,7 @@ def test_it_is_changed_in_place(cloud: Cloud, at_cloud: Laptops) -> None:
 def test_a_move_to_another_architecture(cloud: Cloud, at_cloud: Laptops) -> None:
     laptop = at_cloud(**QUICK)
     up(laptop)
-    ran(laptop, "job", "echo before; echo kept >~/work/kept")
+    ran(laptop, "job", "echo before; echo kept >~/kept")
     before = only(cloud)
     laptop.set(instance_type="m7g.2xlarge")
     refused = laptop("up", "--yes")
@@ -146,7 +146,7 @@ def test_a_move_to_another_architecture(cloud: Cloud, at_cloud: Laptops) -> None
     assert "orch up cloud --move" in refused.err
     up(laptop, "--move")
     assert laptop("logs", "job").out == "before\n"
-    assert ran(laptop, "after", "cat ~/work/kept") == "kept\n"
+    assert ran(laptop, "after", "cat ~/kept") == "kept\n"
     assert before.model.state in ("stopped", "terminated")
     assert laptop("down", "cloud", "--yes").status == 0
     assert left(cloud) == {}

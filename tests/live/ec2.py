@@ -75,7 +75,7 @@ def check(laptop: Laptop) -> None:
     laptop.set(disk="10GB", instance_type="t3.medium")
     print(laptop.orch("up", HOST, "--yes"))
     expect("10G", laptop.orch("ssh", HOST, "--", "df -h --output=size /"))
-    laptop.orch("run", "second", "echo kept >~/work/kept; sleep 20")
+    laptop.orch("run", "second", "echo kept >~/kept; sleep 20")
     print(f"the machine is to stop by itself now, {IDLE} s after the job", flush=True)
     until = time.monotonic() + IDLE + 600
     while "stopped itself" not in (said := laptop.orch("hosts")):
@@ -84,7 +84,7 @@ def check(laptop: Laptop) -> None:
         time.sleep(20)
     print(said)
     expect("first.1 COMPLETED", laptop.orch("logs", "first"))
-    expect("kept", laptop.orch("run", "third", "cat ~/work/kept", "--follow"))
+    expect("kept", laptop.orch("run", "third", "cat ~/kept", "--follow"))
     laptop.orch("stop", HOST)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from botocore.stub import Stubber
+
 from orch.providers.ec2.aws import Aws
 
 REGION = "ap-northeast-1"
@@ -33,6 +35,14 @@ def empty() -> None:
     from moto import mock_aws
 
     mock_aws().reset()  # type: ignore[no-untyped-call,unused-ignore]
+
+
+@contextmanager
+def stubbed(aws: Aws, service: str, region: str | None = None) -> Iterator[Stubber]:
+    """botocore's Stubber for a service, which must have been asked all that it had answers for."""
+    with Stubber(aws.client(service, region)) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
 
 
 @contextmanager

@@ -50,9 +50,8 @@ def aws() -> Iterator[Aws]:
 
 @pytest.fixture
 def stub(aws: Aws) -> Iterator[Stubber]:
-    with Stubber(aws.client("pricing", "ap-south-1")) as stub:
+    with mockaws.stubbed(aws, "pricing", "ap-south-1") as stub:
         yield stub
-        stub.assert_no_pending_responses()
 
 
 def test_what_the_documents_machine_costs() -> None:

@@ -60,9 +60,8 @@ def aws() -> Iterator[Aws]:
 
 @pytest.fixture
 def stub(aws: Aws) -> Iterator[Stubber]:
-    with Stubber(aws.client("ssm")) as stub:
+    with mockaws.stubbed(aws, "ssm") as stub:
         yield stub
-        stub.assert_no_pending_responses()
 
 
 def test_the_token_is_in_the_environment_and_on_no_command_line(aws: Aws, stub: Stubber, plugin: Path) -> None:

@@ -32,9 +32,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
 
 @pytest.fixture
 def stub(aws: Aws) -> Iterator[Stubber]:
-    with Stubber(aws.client("cloudformation")) as stub:
+    with mockaws.stubbed(aws, "cloudformation") as stub:
         yield stub
-        stub.assert_no_pending_responses()
 
 
 def described(status: str, **more: Any) -> dict[str, Any]:
@@ -95,7 +94,7 @@ def test_the_failure_is_the_first_and_not_what_was_cancelled_for_it(aws: Aws, st
         event(3, "Instance", "CREATE_FAILED", "Received 1 FAILURE signal(s) out of 1", "i-0abc"),
     ]
     stub.add_response("describe_stack_events", newest_first(*events), BY_ID)
-    now = stack.Stack(ID, "orch-cloud", "ROLLBACK_COMPLETE", "", {}, {}, 0.0)
+    now = stack.Stack(ID, "orch-cloud", "ROLLBACK_COMPLETE", "", {}, {})
     failure = stack.failure(aws, SHAPE, now)
     assert failure.message == "cloud could not be made: Instance: Received 1 FAILURE signal(s) out of 1"
     assert failure.machine == "i-0abc"
@@ -180,6 +179,6 @@ def test_a_stack_that_cannot_be_deleted_whole_says_what_hinders_it(aws: Aws, stu
 
 @pytest.mark.parametrize("status", ["CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"])
 def test_what_never_came_to_be_is_failed_and_at_rest(status: str) -> None:
-    one = stack.Stack(ID, "orch-cloud", status, "", {}, {}, 0.0)
+    one = stack.Stack(ID, "orch-cloud", status, "", {}, {})
     assert one.is_failed
     assert not one.is_busy

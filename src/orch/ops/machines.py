@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from orch.errors import OrchError
 from orch.model import Host, is_live
 from orch.providers import provider_of
-from orch.providers.base import Cloud, Plan, Tell
+from orch.providers.base import Cloud, Plan, Tell, reached
 from orch.remote import Remote
 from orch.transport import LinkDown, Off
 from orch_agent.model import JobView
@@ -24,7 +25,7 @@ from .hosts import PATIENCE, connect, status_of
 from .status import note_status
 
 _REACHED = 300.0  # seconds in which a machine that has just started must answer
-_PAUSE, _IDLE_PAUSE = 1.0, 5.0
+_IDLE_PAUSE = 5.0
 _CLOSED = 600.0  # seconds for which a host takes no jobs, if nobody says that it may
 _COULD_START = ("creating", "starting", "stopped", "stopping")
 
@@ -52,20 +53,11 @@ def start(host: Host, tell: Tell) -> Remote:
 
 def _reach(remote: Remote, tell: Tell) -> None:
     """Wait until it answers; the agent arrives with that."""
-    until = time.monotonic() + _REACHED
-    tell("ssh", "connecting")
-    while True:
-        try:
-            note_status(remote)
-        except (LinkDown, Off) as error:
-            if time.monotonic() > until:
-                says = f"{remote.host.name} runs, and does not answer: {error.message}"
-                raise OrchError("host", says, error.hint or f"orch doctor {remote.host.name}") from None
-            tell("ssh", f"not yet: {error.message[:100]}")
-            time.sleep(_PAUSE)
-        else:
-            tell("ssh", "answers")
-            return
+    try:
+        reached(partial(note_status, remote), "ssh", _REACHED, tell)
+    except (LinkDown, Off) as error:
+        says = f"{remote.host.name} runs, and does not answer: {error.message}"
+        raise OrchError("host", says, error.hint or f"orch doctor {remote.host.name}") from None
 
 
 def can_start(host: Host, off: Off) -> bool:

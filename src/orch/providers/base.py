@@ -11,11 +11,12 @@ A provider says how a host comes to be, is started, stopped, priced and reached;
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from orch.model import Check, Host
-from orch.transport import Transport
+from orch.transport import LinkDown, Off, Transport
 from orch_agent.model import JobRef
 
 
@@ -32,8 +33,29 @@ class Provider(Protocol):
         """For ``orch doctor``: what can be said of the way to ``host``. One that failed says that there is none."""
 
 
+_PAUSE = 1.0  # seconds between two attempts to reach a machine
 Tell = Callable[[str, str], None]
 """Told what is being done to which thing: ``machine``, ``starting``."""
+
+
+def reached(ask: Callable[[], object], name: str, patience: float, tell: Tell) -> None:
+    """Come back when ``ask`` succeeds, which asks a machine that may be just starting; else its last error.
+
+    ``name``: what is told to connect. ``patience`` in seconds.
+    """
+    until = time.monotonic() + patience
+    tell(name, "connecting")
+    while True:
+        try:
+            ask()
+        except (LinkDown, Off) as error:
+            if time.monotonic() > until:
+                raise
+            tell(name, f"not yet: {error.message[:100]}")
+            time.sleep(_PAUSE)
+        else:
+            tell(name, "answers")
+            return
 
 
 class Plan(NamedTuple):

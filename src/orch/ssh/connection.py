@@ -89,7 +89,7 @@ class Connection:
         return session
 
     def _free(self, crowded: Sequence[str]) -> Session:
-        start = os.path.join(_directory(), self._name)
+        start = os.path.join(directory(), self._name)
         for lane in range(LANES):
             socket = f"{start}.{lane}"
             if socket in crowded:
@@ -103,15 +103,15 @@ class Connection:
 
     def beside(self) -> str:
         """The socket of a connection that is to be this process's own, and no lane."""
-        return os.path.join(_directory(), f"{self._name[:8]}.p{os.getpid()}")
+        return os.path.join(directory(), f"{self._name[:8]}.p{os.getpid()}")
 
     def is_open(self) -> bool:
         """Whether there is a lane."""
-        return _listens(os.path.join(_directory(), f"{self._name}.0"))
+        return _listens(os.path.join(directory(), f"{self._name}.0"))
 
     def close(self) -> None:
         """End every lane: what it led to is no more."""
-        lanes = (os.path.join(_directory(), f"{self._name}.{lane}") for lane in range(LANES))
+        lanes = (os.path.join(directory(), f"{self._name}.{lane}") for lane in range(LANES))
         for socket in filter(os.path.exists, lanes):
             disconnect(socket)
 
@@ -120,7 +120,7 @@ class Connection:
 
         A ``ConnectionFailed`` says what ssh said; a ``Late`` that ``until`` has come, while ssh tries on.
         """
-        start = os.path.join(_directory(), self._name)
+        start = os.path.join(directory(), self._name)
         began = time.time()
         lock = _opened(start + ".lock")
         try:
@@ -191,17 +191,17 @@ def _as_options(settings: Sequence[str]) -> list[str]:
     return [word for setting in settings for word in ("-o", setting)]
 
 
-def _directory() -> str:
+def directory() -> str:
     """Where the sockets are: ours, and nobody else may look in."""
-    directory = paths.sockets()
+    place = paths.sockets()
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        found = os.lstat(directory)
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        found = os.lstat(place)
     except OSError as error:
-        raise OrchError("refused", f"cannot make {directory}: {error.strerror}", "XDG_RUNTIME_DIR=DIR") from None
-    if found.st_uid != os.getuid() or found.st_mode & 0o077 or not os.path.isdir(directory):
-        raise OrchError("refused", f"{directory} is somebody else's, or open to others", f"ls -ld {directory}")
-    return directory
+        raise OrchError("refused", f"cannot make {place}: {error.strerror}", "XDG_RUNTIME_DIR=DIR") from None
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or not os.path.isdir(place):
+        raise OrchError("refused", f"{place} is somebody else's, or open to others", f"ls -ld {place}")
+    return place
 
 
 def _opened(path: str) -> int:

@@ -64,7 +64,7 @@ class Ec2:
         with explained():
             aws = _aws(todo.shape)
             if todo.former:
-                move.carry_out(aws, host, todo, tell, keep_failed)
+                move.finish(aws, todo, tell)
             elif todo.machine is None:
                 create.make(aws, todo, tell, keep_failed)
             elif todo.machine.generation == todo.shape.generation:

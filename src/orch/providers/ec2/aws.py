@@ -48,10 +48,6 @@ class Aws:
                 self._clients[key] = self._session.client(service, region or self.region, config=settings)
             return self._clients[key]
 
-    def in_region(self, region: str) -> Aws:
-        """The same account elsewhere."""
-        return Aws(region, self.profile or None)
-
 
 def _session(region: str | None, profile: str | None) -> Any:
     try:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 
 from orch import paths
 from orch.errors import OrchError
+from orch.ssh.connection import directory
 from orch.ssh.door import Way
 from orch.transport import LinkDown, Off
 
@@ -112,7 +113,7 @@ def why_stopped(aws: Aws, shape: Shape, machine: Machine) -> str:
 def _pinned(aws: Aws, shape: Shape, machine: Machine) -> str:
     """By which key this machine is known, as ssh reads it; this laptop keeps what it was told first."""
     path = paths.host_key(machine.id)
-    key = _published(aws, shape)
+    key = published(aws, shape)
     line = f"{machine.id} {key}\n"
     try:
         with open(path, encoding="ascii") as file:
@@ -141,7 +142,7 @@ def _keep(path: str, line: str) -> None:
 @contextmanager
 def _told(known: str) -> Iterator[str]:
     """A file for ssh, at a place whose name it does not misread."""
-    path = os.path.join(paths.sockets(), f"known.{os.urandom(6).hex()}")
+    path = os.path.join(directory(), f"known.{os.urandom(6).hex()}")
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(known)
@@ -150,7 +151,8 @@ def _told(known: str) -> Iterator[str]:
         os.unlink(path)
 
 
-def _published(aws: Aws, shape: Shape) -> str:
+def published(aws: Aws, shape: Shape) -> str:
+    """The host key that the machine of this generation has said to be its own."""
     try:
         said: str = aws.client("ssm").get_parameter(Name=shape.host_key)["Parameter"]["Value"].strip()
     except Exception as error:

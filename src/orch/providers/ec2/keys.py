@@ -8,9 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from orch import paths
 from orch.errors import OrchError
-from orch.ssh.connection import Late
+from orch.ssh.connection import Late, directory
 
 _LIFE = 60  # seconds that a key is in the agent
 _AGENT = f'echo "$SSH_AGENT_PID"; exec sleep {_LIFE + 15}'
@@ -33,7 +32,7 @@ def held(private: str) -> Iterator[str]:
 
     Whoever gives up waiting while ssh tries on, ``Late``, leaves it to ssh for that minute.
     """
-    socket = os.path.join(paths.sockets(), f"key.{os.urandom(6).hex()}")
+    socket = os.path.join(directory(), f"key.{os.urandom(6).hex()}")
     agent, pid = _started(socket)
     keep = False
     try:
@@ -52,7 +51,6 @@ def held(private: str) -> Iterator[str]:
 def _started(socket: str) -> tuple[subprocess.Popen[str], int]:
     words = ["ssh-agent", "-a", socket, "sh", "-c", _AGENT]
     try:
-        os.makedirs(os.path.dirname(socket), mode=0o700, exist_ok=True)
         agent = subprocess.Popen(words, stdin=-3, stdout=-1, stderr=-3, text=True, start_new_session=True)
     except OSError as error:
         raise OrchError("host", f"cannot start ssh-agent: {error.strerror}", "install OpenSSH's client") from None

@@ -13,26 +13,25 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from orch.errors import OrchError
 from orch.model import Host
 from orch.ssh import SshTransport
-from orch.transport import LinkDown, Transport
 
-from ..base import Plan, Tell
+from ..base import Plan, Tell, reached
 from . import create, machine, preflight, stack
 from .aws import Aws, code_of
-from .door import Door
+from .door import Door, published
 from .machine import Machine
 from .shape import RETIRED, USER, Shape
 from .template import template
 from .todo import Todo
 
-_REACHED, _PAUSE = 600.0, 1.0  # seconds in which a machine must answer, and between two attempts
+_REACHED = 600.0  # seconds in which a machine must answer
 _SHORT = 60.0
 _CLOSED = 6 * 3600  # seconds for which the first machine takes no jobs, if nobody says that it may
 _OWN = ("/.orch/live", "/.orch/machine", "/.orch/closed", "/.orch/*.sock", "/.ssh/authorized_keys")
@@ -49,9 +48,8 @@ def plan(aws: Aws, shape: Shape, tell: Tell) -> Plan:
     old = machine.standing(aws, shape)
     if former := machine.retired(aws, shape):
         names = ", ".join(one.id for one in former)
-        return Plan(
-            f"{shape.name} has moved to {old.id}; {names} is what it was before", todo=Todo(shape, former=former)
-        )
+        title = f"{shape.name} has moved to {old.id}; {names} is what it was before"
+        return Plan(title, todo=Todo(shape, former=former))
     new = shape._replace(generation=old.generation + 1)
     now = stack.look(aws, new.stack)
     if now is not None and now.is_busy:
@@ -71,19 +69,19 @@ def plan(aws: Aws, shape: Shape, tell: Tell) -> Plan:
 
 
 def _facts(old: Machine) -> Iterator[tuple[str, str]]:
-    yield (
-        "copies",
-        f"/home/{USER} whole: clones, results, ledger, logs; what was built for {old.architecture} may not run",
-    )
+    what = "clones, results, ledger, logs"
+    yield "copies", f"/home/{USER} whole: {what}; what was built for {old.architecture} may not run"
     yield "then", f"the new machine is the host; {old.id} is stopped, and deleted if you say so"
+
+
+def finish(aws: Aws, todo: Todo, tell: Tell) -> None:
+    """What is left to do after the switch: the machines from before are stopped."""
+    for one in todo.former:
+        machine.stop(aws, one, tell)
 
 
 def carry_out(aws: Aws, host: Host, todo: Todo, tell: Tell, keep_failed: bool) -> None:
     """Make the second machine, copy, switch, stop the first one."""
-    for one in todo.former:
-        machine.stop(aws, one, tell)
-    if todo.former:
-        return
     assert todo.machine is not None  # of a plan for a move
     if todo.site is not None:
         create.make(aws, todo, tell, keep_failed)
@@ -91,7 +89,7 @@ def carry_out(aws: Aws, host: Host, todo: Todo, tell: Tell, keep_failed: bool) -
     new = machine.start(aws, machine.standing(aws, todo.shape, todo.shape.generation), tell)
     ways = [_way(host, todo.shape, one.generation) for one in (old, new)]
     for way, name in zip(ways, ("first machine", "second machine"), strict=True):
-        _reach(way, name, tell)
+        reached(partial(way.run, "true", b"", _SHORT), name, _REACHED, tell)
     try:
         with _between(aws, old, new), _known(ways, new, aws, todo.shape) as words:
             _copy(ways[0], words, "copy", tell)
@@ -113,20 +111,6 @@ def _way(host: Host, shape: Shape, generation: int) -> SshTransport:
     return SshTransport(host, address, ["-F", "none"], door=Door(shape, generation))
 
 
-def _reach(way: Transport, name: str, tell: Tell) -> None:
-    until = time.monotonic() + _REACHED
-    while True:
-        try:
-            way.run("true", b"", _SHORT)
-            tell(name, "answers")
-            return
-        except LinkDown:
-            if time.monotonic() > until:
-                raise
-            tell(name, "connecting")
-            time.sleep(_PAUSE)
-
-
 def _halt(way: SshTransport, what: str) -> OrchError:
     return OrchError("host", what, f"orch up {way.host.name} --move    # goes on from there")
 
@@ -135,9 +119,7 @@ def _run(way: SshTransport, script: str, data: bytes = b"") -> str:
     done = way.run(script, data, _SHORT)
     if done.status:
         said = (done.err or done.out).decode(errors="replace").strip().splitlines() or [f"status {done.status}"]
-        raise OrchError(
-            "host", f"the move came to a halt: {said[-1][:300]}", "orch up HOST --move    # goes on from there"
-        )
+        raise _halt(way, f"the move came to a halt: {said[-1][:300]}")
     return done.out.decode()
 
 
@@ -166,7 +148,7 @@ def _known(ways: list[SshTransport], new: Machine, aws: Aws, shape: Shape) -> It
     """The copying program's command line, for which the new machine knows the old one's key."""
     old_way, new_way = ways
     place, public = _run(old_way, _KEY).splitlines()
-    key = aws.client("ssm").get_parameter(Name=shape.host_key)["Parameter"]["Value"]
+    key = published(aws, shape)
     try:
         _run(old_way, f'cat >"{place}/hosts"', f"{new.id} {key}\n".encode())
         _run(new_way, 'umask 077; mkdir -p "$HOME/.ssh" && cat >>"$HOME/.ssh/authorized_keys"', f"{public}\n".encode())

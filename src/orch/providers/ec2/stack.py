@@ -29,7 +29,7 @@ _FIRST_POLL, _LAST_POLL, _PATIENCE = 0.5, 3.0, 2400.0  # seconds
 
 
 class Stack(NamedTuple):
-    """``status`` is CloudFormation's word; times in epoch seconds."""
+    """``status`` is CloudFormation's word."""
 
     id: str
     name: str
@@ -37,7 +37,6 @@ class Stack(NamedTuple):
     reason: str
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
-    created: float
 
     @property
     def is_busy(self) -> bool:
@@ -93,7 +92,6 @@ def _stack(one: Mapping[str, Any]) -> Stack:
         one.get("StackStatusReason", ""),
         {entry["ParameterKey"]: entry.get("ParameterValue", "") for entry in one.get("Parameters", ())},
         {entry["OutputKey"]: entry["OutputValue"] for entry in one.get("Outputs", ())},
-        one["CreationTime"].timestamp(),
     )
 
 
