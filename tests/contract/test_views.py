@@ -243,6 +243,7 @@ def test_two_people_look_and_type(agent: Agent, attach: Any) -> None:
     two.sees(b"heard from one")
     two.type(b"from two\r")
     one.sees(b"heard from two")
+    agent.tmux("set-option", "-g", "assume-paste-time", "0")  # the test types faster than any hand: no paste
     one.type(b"\x02d")
     eventually(one.gone, "the first has detached")
     two.type(b"still here\r")

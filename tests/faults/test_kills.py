@@ -237,7 +237,9 @@ def test_the_memory_of_an_orphan_is_still_shown(agent: Agent, groups: None) -> N
     program += "y = bytearray(60 << 20); time.sleep(300)"
     job = orphan(agent, "job", f'exec python3 -c "{program}"', tty=False)
     adopter(agent, job)
-    eventually(lambda: agent.running("job")["mem_bytes"] > 85 << 20, "what it took after its runner's death is seen")
+    eventually(
+        lambda: (agent.running("job")["mem_bytes"] or 0) > 85 << 20, "what it took after its runner's death is seen"
+    )
     assert agent.call("cancel", jobs=["job"], grace=2)["jobs"][0]["mem_peak_bytes"] > 85 << 20
 
 
