@@ -96,7 +96,7 @@ def test_an_accepted_job_that_lost_its_runner_starts_by_itself(agent: Agent, dyi
     job = agent.submit("job", COMMAND, "lost")
     dying.gone()
     dying.live()
-    assert agent.show("job")["job"]["state"] == "PENDING"
+    assert agent.show("job")["job"]["state"] != "NODE_FAIL"  # PENDING, unless somebody has been faster than we look
     assert (agent.wait("job")["state"], runs_of(agent, "lost"), job["run"]) == ("COMPLETED", 1, 2)
 
 
