@@ -21,7 +21,7 @@ import pytest
 from orch_agent.ledger import Ledger
 from orch_agent.model import END_STATES, Ended, JobSpec, Result
 from tests.faults import mounts
-from tests.support.agent import Agent, Refused, eventually
+from tests.support.agent import Agent, Refused, eventually, is_unsupervised
 
 
 @pytest.fixture
@@ -290,6 +290,7 @@ DAMAGE = {
 def test_a_damaged_ledger_is_rebuilt_and_says_so(agent: Agent, how: str, verb: str) -> None:
     """What was submitted is there again, with its end; the damaged file is kept, and the person is told once."""
     before = agent.finished("x", "echo said; exit 3", tty=False)
+    eventually(lambda: is_unsupervised(agent.root), "nobody else opens it")
     break_ledger(agent, how)
     requests: dict[str, dict[str, Any]] = {
         "status": {"all": True},
