@@ -9,12 +9,13 @@ demo:    # set up what the main job needs, then run its three jobs side by side
 	examples/three-jobs/run
 
 test: setup lint    # everything CI checks
-	python39=$$(tools/python39) && ORCH_TEST_PYTHON39=$$python39 .venv/bin/pytest -n 3    # they mostly wait
+	python39=$$(tools/python39) && ORCH_TEST_PYTHON39=$$python39 .venv/bin/pytest -n 4    # they mostly wait
 
-setup:    # all that the tests need: system packages, Python packages, a Python 3.9
+setup:    # all that the tests need: system packages, Python packages, a Python 3.9, an old gh
 	tools/system-packages venv tmux zsh fish node gcc faketime ps setpriv unshare nsenter ip ssh sshd less sudo rsync systemd-tmpfiles
 	tools/setup dev examples
 	tools/python39
+	tools/gh-oldest
 
 lint:    # format, rules, types (the agent's for Python 3.9), who imports whom
 	.venv/bin/ruff format --check

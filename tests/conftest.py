@@ -31,6 +31,7 @@ from tests.support.tripwire import Tripwire
 
 if TYPE_CHECKING:
     from tests.support.ec2 import Cloud, CloudLaptop
+    from tests.support.github import GitHub, GitHubLaptop
 
 pytest_plugins = ["tests.plugins.no_skips"]
 
@@ -182,6 +183,41 @@ def at_cloud(cloud: Cloud) -> Iterator[Callable[..., CloudLaptop]]:
 
         def make(**options: Any) -> CloudLaptop:
             one = CloudLaptop(cloud, **options)
+            stack.callback(one.close)
+            return one
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def _github() -> Iterator[GitHub]:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("codespaces are made of Linux namespaces")
+    from tests.support.github import GitHub  # paramiko and grpc take a second
+
+    one = GitHub()
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def github(_github: GitHub) -> Iterator[GitHub]:
+    """An account at the imitated GitHub, with a repository and no codespace."""
+    yield _github
+    _github.wipe()
+
+
+@pytest.fixture
+def at_github(github: GitHub) -> Iterator[Callable[..., GitHubLaptop]]:
+    """Makes laptops that are logged in there: ``at_github(gh)``, with the newest gh if none is given."""
+    from tests.support.github import GitHubLaptop
+
+    with ExitStack() as stack:
+
+        def make(*words: Path) -> GitHubLaptop:
+            one = GitHubLaptop(github, *words)
             stack.callback(one.close)
             return one
 

@@ -83,8 +83,15 @@ def _no_job(host: str) -> OrchError:
 
 
 def facts(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What a host measured of itself; what is no measure is left out."""
-    return {key: value for key, value in said.items() if is_measure(value)}
+    """What a host measured of itself, and what it says of the codespace that it is; anything else is left out."""
+    found: dict[str, Any] = {key: value for key, value in said.items() if is_measure(value)}
+    if isinstance(said.get("codespace"), dict):
+        found["codespace"] = {key: value for key, value in said["codespace"].items() if _is_plain(value)}
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, str)) or is_measure(value)
 
 
 def is_measure(value: Any) -> bool:
@@ -192,7 +199,7 @@ _FIELDS: Mapping[str, _Check] = {
     "usage_curve": _is_curve,
     "next": _is_command,
     **dict.fromkeys(("log_tail", "note"), _is_text),
-    "notices": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    **dict.fromkeys(("notices", "remarks"), lambda value: isinstance(value, list) and all(map(_is_text, value))),
     "spec": _is_spec,
     "job": lambda value: isinstance(value, dict),
     "jobs": lambda value: isinstance(value, list),

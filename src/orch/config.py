@@ -24,6 +24,7 @@ LOCAL = Host("local", "local")
 _TYPES = {str: "a text in quotes", bool: "true or false", dict: "a table", list: "a list"}
 _EXAMPLES = {str: '"..."', bool: "true", dict: '{ NAME = "..." }', list: '["..."]'}
 _JOB_KEYS = {"command": str, "cwd": str, "env": dict, "tty": bool, "keep_children": bool}
+_CODESPACES = ("machine", "idle_stop", "idle_timeout", "retention")
 _TERMS = dict.fromkeys(units.TERMS, object)
 
 
@@ -36,6 +37,8 @@ class Config(NamedTuple):
 
     hosts: Mapping[str, Host] = {"local": LOCAL}
     default_host: str | None = "local"
+    codespaces: Mapping[str, Any] = {}
+    """What is said of codespaces, which need not be configured one by one."""
 
     def host(self, name: str | None) -> Host:
         """The host called ``name``, or the default one."""
@@ -85,9 +88,11 @@ def load() -> Config:
         raise ConfigError(f"{source}: no such file, and ORCH_CONFIG names it", "orch init writes it; unset ORCH_CONFIG")
     if table is None:
         return Config()
-    check_keys(table, {"default_host": str, "hosts": dict}, source, "")
+    check_keys(table, {"default_host": str, "hosts": dict, "codespaces": dict}, source, "")
+    check_keys(table.get("codespaces", {}), dict.fromkeys(_CODESPACES, str), source, "[codespaces]")
     hosts = {name: _host(name, fields, source) for name, fields in table.get("hosts", {}).items()}
-    return Config(hosts or {"local": LOCAL}, _default(table.get("default_host"), hosts or {"local": LOCAL}, source))
+    default = _default(table.get("default_host"), hosts or {"local": LOCAL}, source)
+    return Config(hosts or {"local": LOCAL}, default, table.get("codespaces", {}))
 
 
 def _default(chosen: str | None, hosts: Mapping[str, Host], source: str) -> str | None:

@@ -50,7 +50,7 @@ class HostStatus(NamedTuple):
     """What a host says of itself and its jobs; ``as_of`` is in epoch seconds.
 
     ``error`` says why it is old news, ``hint`` and ``kind`` are that error's; ``off`` is the state of a host that does
-    not run.
+    not run. ``kept``: it was not asked, for it was asked a moment ago.
     """
 
     host: Host
@@ -61,6 +61,7 @@ class HostStatus(NamedTuple):
     hint: str = ""
     kind: str = ""
     off: str = ""
+    kept: bool = False
 
     @property
     def state(self) -> str:

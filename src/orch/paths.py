@@ -65,9 +65,44 @@ def prices() -> str:
     return os.path.join(_cache(), "prices.json")
 
 
+def awake(codespace: str) -> str:
+    """When a codespace was awake, as it said last; may be deleted at any time."""
+    return os.path.join(awake_all(), codespace + ".json")
+
+
+def awake_all() -> str:
+    """The directory of one such file a codespace."""
+    return os.path.join(_cache(), "awake")
+
+
+def bill() -> str:
+    """What GitHub last said of what it bills for codespaces; may be deleted at any time."""
+    return os.path.join(_cache(), "bill.json")
+
+
+def codespaces() -> str:
+    """What GitHub last said of the person's codespaces; may be deleted at any time."""
+    return os.path.join(_cache(), "codespaces.json")
+
+
 def reports() -> str:
     """Where a report goes when orch itself fails."""
     return os.path.join(_cache(), "reports")
+
+
+def kept(host: str) -> str:
+    """The logs and records of a host's runs that are kept on this machine for good."""
+    return os.path.join(_base("XDG_DATA_HOME", os.path.join(".local", "share")), "orch", "kept", host)
+
+
+def kept_log(host: str, name: str, run: int) -> str:
+    """What that run wrote."""
+    return os.path.join(kept(host), name, f"{run}.log")
+
+
+def kept_record(host: str, name: str, run: int) -> str:
+    """What that run was, and how it ended: the job in JSON."""
+    return os.path.join(kept(host), name, f"{run}.json")
 
 
 def sockets() -> str:

@@ -21,7 +21,7 @@ from orch_agent.model import Refusal
 from . import answers, bundle
 from .errors import OrchError
 from .model import Host
-from .transport import LOST, Completed, LinkLost, Stream, Transport
+from .transport import LOST, Closed, Completed, LinkLost, NeverUsed, Stream, Transport
 
 MISSING, NO_PYTHON = 90, 91
 ANSWER = 120.0  # seconds that an agent may take, unless it is asked to wait for something
@@ -52,6 +52,7 @@ _PACKAGES = {
 }
 """How each package manager brings a Python that is new enough; on an old system plain ``python3`` may not be."""
 
+_IS_IN_USE = '[ -e "${ORCH_HOME:-$HOME/.orch}/ledger.db" ]'
 _ARGUMENT = 16 << 10  # bytes, twice as many as hex digits: Linux takes 128 KiB in one argument
 
 Answer = answers.Answer
@@ -64,12 +65,17 @@ class Remote:
         self.host = host
         self.transport = transport
 
+    def settle(self, settings: Mapping[str, float]) -> None:
+        """See to it that the agent is there, and knows what it has to."""
+        self._install()
+        self.call("status", {"settings": dict(settings)})
+
     def call(self, verb: str, request: Mapping[str, Any], timeout: float = ANSWER) -> Answer:
         """Ask and get the answer; ``timeout`` in seconds is for each of the steps it may take."""
         script, data = self._script(verb, request)
         done = self.transport.run(script, data, timeout)
         if done.status == MISSING:
-            self._install(timeout)
+            self._arrive(verb, timeout)
             done = self.transport.run(script, data, timeout)
         return self._answer(done)
 
@@ -83,7 +89,7 @@ class Remote:
             done = stream.finish()
             if done.status != MISSING or attempt == 2:
                 break
-            self._install()
+            self._arrive(verb)
         return self._answer(Completed(done.status, line + done.out, done.err)), stream
 
     def lost(self, done: Completed) -> OrchError:
@@ -101,6 +107,12 @@ class Remote:
         if len(data) <= _ARGUMENT and not _is_secret(verb, request):
             data, words = b"", f"{verb} {data.hex()}"
         return _AGENT % bundle.digest() + _RUN % (MISSING, words), data and b"#" + data
+
+    def _arrive(self, verb: str, timeout: float = ANSWER) -> None:
+        """Put the agent there; where visits count, only for a job, or where there have been jobs."""
+        if self.transport.counts_visits and verb != "submit" and self.transport.run(_IS_IN_USE, b"", timeout).status:
+            raise NeverUsed("not_found", f"no job was ever run on {self.host.name}", "cs run")
+        self._install(timeout)
 
     def _install(self, timeout: float = ANSWER) -> None:
         program = bundle.installer().encode()
@@ -143,12 +155,13 @@ class Remote:
         except (Refusal, RecursionError):
             raise self.lost(done) from None
         if "error" in answer:
-            raise self._error(answer["error"])
+            raise self.error(answer["error"])
         if done.status:
             raise self.lost(done)
         return answers.checked(self.host.name, answer)
 
-    def _error(self, error: Any) -> OrchError:
+    def error(self, error: Any) -> OrchError:
+        """What the agent says went wrong, as an error of ours."""
         if not isinstance(error, dict) or not isinstance(error.get("message"), str):
             return OrchError("host", f"the agent on {self.host.name} failed and does not say why")
         hint = str(error.get("hint") or "").replace("ORCH_HOME=DIR", self.transport.home_setting)
@@ -157,6 +170,8 @@ class Remote:
         if not self.transport.here:
             message = message.replace("this host", self.host.name)
         kind = error.get("kind")
+        if kind == "stopped":
+            return Closed(self.host.name, message, typed)
         return OrchError(kind if isinstance(kind, str) and kind in answers.KINDS else "host", message, typed)
 
     def typed(self, command: str) -> str:

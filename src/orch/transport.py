@@ -40,6 +40,10 @@ class LinkLost(LinkDown):
     """The link broke after something was asked: whether it was done is not known."""
 
 
+class NeverUsed(OrchError):
+    """No job of ours can be there: none was ever submitted, or none could be."""
+
+
 class Off(OrchError):
     """The machine does not run, so nothing was asked of it, and asking again is no use: somebody has to start it.
 
@@ -47,12 +51,20 @@ class Off(OrchError):
     machine at all. ``before`` is told before it; ``why`` is what is known of how it came to that.
     """
 
-    def __init__(self, host: str, state: str, before: str = "", why: str = "") -> None:
-        message, hint = _OFF[state]
+    def __init__(self, host: str, state: str, before: str = "", why: str = "", hint: str = "") -> None:
+        message, usual = _OFF[state]
         said = message.format(host) + (f": {why}" if why else "")
-        super().__init__("stopped", before + said, hint.format(host))
+        super().__init__("stopped", before + said, hint or usual.format(host))
         self.host = host
         self.state = state
+
+
+class Closed(OrchError):
+    """The host ``host`` answers, and takes no jobs: somebody is about to stop it, or has begun to."""
+
+    def __init__(self, host: str, message: str, hint: str) -> None:
+        super().__init__("stopped", message, hint)
+        self.host = host
 
 
 _OFF = {
@@ -107,8 +119,18 @@ class Transport(Protocol):
     here: bool
     """Whether the host is this machine: its directories and its terminal are ours."""
 
+    counts_visits: bool
+    """Whether every connection keeps the host awake, and costs money: who only looks does that seldom, and leaves
+    nothing there."""
+
     home_setting: str
     """How a person names another directory for what orch keeps there."""
+
+    def is_open(self) -> bool:
+        """Whether there is a connection, so that nothing is made for what is asked next."""
+
+    def is_shut(self) -> bool:
+        """Whether it is known already that nobody gets in now: the machine is off."""
 
     def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
         """Run ``script`` to its end; a ``LinkDown`` after ``timeout`` seconds."""
@@ -127,7 +149,16 @@ class LocalTransport:
     """This machine. A session of its own keeps the terminal's Ctrl-C away from the agent."""
 
     here = True
+    counts_visits = False
     home_setting = "ORCH_HOME=DIR"
+
+    def is_open(self) -> bool:
+        """Always."""
+        return True
+
+    def is_shut(self) -> bool:
+        """Never."""
+        return False
 
     def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
         """Run ``script`` by ``sh`` to its end."""

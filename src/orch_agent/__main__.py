@@ -2,6 +2,7 @@
 
 Companions import little, for they live long: ``supervisor``, which turns into a ``runner`` for each job, and ``adopt``
 and ``view``, which take a job's id. ``wake`` starts the supervisor after a restart of the host, if there is need.
+``vigil`` stays with a codespace.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from . import cgroup
 from .launch import detach
 from .model import JOB_ENV
 
-COMPANIONS = ("supervisor", "adopt", "view", "wake")
+COMPANIONS = ("supervisor", "adopt", "view", "wake", "vigil")
 
 
 def main() -> None:

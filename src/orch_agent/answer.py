@@ -7,16 +7,20 @@ one that meets a damaged ledger is done again once that is mended, and its answe
 from __future__ import annotations
 
 import importlib
+import os
 import sqlite3
 import sys
 from typing import Any
 
-from . import idle, mend, notices, trouble, wire
-from .model import Refusal
+from . import codespace, idle, mend, notices, trouble, wire
+from .model import JOB_ENV, Refusal
 
-STREAMS = ("logs",)
+STREAMS = ("logs", "pull")
 """Verbs that write their answer by themselves."""
-VERBS = ("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "resolve", "examine", "idle", "close")
+VERBS = (
+    *("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "pull"),
+    *("resolve", "examine", "idle", "close", "awake"),
+)
 PLAIN = ("idle",)
 """Verbs that a person or a script calls by hand, without a request."""
 
@@ -45,6 +49,8 @@ def _request(verb: str, given: str) -> dict[str, Any]:
 def _answer(verb: str, request: dict[str, Any]) -> int:
     if verb in idle.USES:
         idle.note_use()
+    if codespace.is_here() and verb not in PLAIN:
+        _be_seen()
     module = importlib.import_module("orch_agent.verbs." + verb)
     if verb in STREAMS:
         status: int = module.stream(request, sys.stdout.buffer)
@@ -54,6 +60,15 @@ def _answer(verb: str, request: dict[str, Any]) -> int:
     sys.stdout.buffer.write(wire.encode({**told, "notices": notes} if notes else told))
     sys.stdout.buffer.flush()
     return 0
+
+
+def _be_seen() -> None:
+    """In a codespace: whoever calls from outside is there, and somebody has to watch over it from then on."""
+    from . import supervision  # other hosts need none for most verbs
+
+    if JOB_ENV[0] not in os.environ:
+        codespace.note_contact()
+    supervision.ensure_vigil()
 
 
 def _bytes(digits: str) -> bytes:

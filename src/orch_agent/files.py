@@ -43,6 +43,16 @@ def read_table(path: str) -> dict[str, Any]:
     return wire.table(read_text(path))
 
 
+def fill(path: str, text: str) -> None:
+    """Write a small file in place, to disk; the room that it takes once it keeps, should the disk be full later."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        os.pwrite(fd, text.encode("ascii").ljust(Reserved.SIZE), 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 class Reserved:
     """Room on the disk for a small file that must be written later, also when the disk is full by then."""
 
@@ -70,6 +80,18 @@ class Reserved:
         finally:
             os.close(fd)
         os.rename(self._aside, self.path)
+
+
+def set_aside(path: str, size: int) -> None:
+    """Keep so much of the disk, where there is plenty: whoever removes the file gives it back."""
+    found = os.statvfs(os.path.dirname(path))
+    if os.path.exists(path) or found.f_bavail * found.f_frsize < 4 * size:
+        return
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        _allocate(fd, size)
+    finally:
+        os.close(fd)
 
 
 def _allocate(fd: int, size: int) -> None:

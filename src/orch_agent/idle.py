@@ -4,6 +4,7 @@ Invariants
 - Busy is the kernel's word: somebody holds a lock in ``live``, a job's keeper or the supervisor, who also holds his
   while anything is pending or due to start by itself. What has not ended by the ledger alone is busy too.
 - A machine is idle since the latest of: the end of a job, a command that means use, the arrival of this agent.
+  A command means use for as long as it sends something: results may take longer than a machine may be idle.
   To look at ``status`` is no use: who watches a machine does not keep it awake.
 - In doubt it is busy, or the question is refused: a job must not be stopped by a wrong answer.
 """
@@ -18,8 +19,10 @@ from . import files, layout, locks
 from .launch import detach
 from .ledger import Ledger
 
-USES = frozenset({"submit", "attach", "send", "cancel", "logs", "wait", "show"})
+USES = frozenset({"submit", "attach", "send", "cancel", "logs", "wait", "show", "pull"})
 """The verbs that mean use."""
+_EACH = 1.0
+_next_note = 0.0
 
 
 class Look(NamedTuple):
@@ -72,6 +75,15 @@ def _time_of(path: str) -> Optional[float]:
         return os.stat(path).st_mtime
     except OSError:
         return None
+
+
+def go_on() -> None:
+    """Somebody still uses it, who began with one of ``USES``: call it with whatever is sent to him."""
+    global _next_note
+    now = time.monotonic()
+    if now >= _next_note:
+        _next_note = now + _EACH
+        note_use()
 
 
 def note_use() -> None:

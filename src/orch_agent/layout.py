@@ -79,14 +79,59 @@ def machine_file() -> str:
     return os.path.join(root(), "machine")
 
 
+def contact_file() -> str:
+    """Touched when a laptop calls; a codespace's only."""
+    return os.path.join(root(), "contact")
+
+
+def rights_file() -> str:
+    """What this codespace may ask of GitHub."""
+    return os.path.join(root(), "rights.json")
+
+
+def awake_lock() -> str:
+    """Held by who keeps this codespace awake, and stops it; not in ``live``, for it means no work."""
+    return os.path.join(root(), "awake.lock")
+
+
+def awake_file() -> str:
+    """From when to when this codespace was awake."""
+    return os.path.join(root(), "awake.json")
+
+
+def room_file() -> str:
+    """Room on the disk that is given back once it is full."""
+    return os.path.join(root(), "room")
+
+
+def heir_file() -> str:
+    """Which newer agent shall take over who holds ``awake.lock``."""
+    return os.path.join(root(), "awake.heir")
+
+
+def wake_script() -> str:
+    """What a codespace runs when it starts."""
+    return os.path.join(root(), "wake")
+
+
+def tmux_file() -> str:
+    """Locked while tmux is installed; tells how that went."""
+    return os.path.join(root(), "tmux-install")
+
+
 def jobs_dir() -> str:
     """A directory for every job and every array."""
     return os.path.join(root(), "jobs")
 
 
 def job_dir(job_id: str) -> str:
-    """The directory of one job: its socket, samples, time index, cursors and result."""
+    """The directory of one job: its socket, samples, time index, cursors, result and what it puts out."""
     return os.path.join(jobs_dir(), job_id)
+
+
+def out_dir(job_id: str) -> str:
+    """What the job wants to have brought to a laptop: its ``$ORCH_OUT``."""
+    return os.path.join(job_dir(job_id), "out")
 
 
 def spec_file(owner: str) -> str:
@@ -97,6 +142,11 @@ def spec_file(owner: str) -> str:
 def unstarted_file(owner: str) -> str:
     """How jobs of this submission ended that had not started, a line each."""
     return os.path.join(job_dir(owner), "unstarted")
+
+
+def remarks_file(owner: str) -> str:
+    """What could not be promised when this was submitted, if anything."""
+    return os.path.join(job_dir(owner), "remarks")
 
 
 def result_file(job_id: str) -> str:

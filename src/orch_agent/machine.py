@@ -9,7 +9,7 @@ import json
 import shlex
 from typing import Optional
 
-from . import files, layout
+from . import codespace, files, layout
 
 HELD = "waits to be let go: this disk was copied from another machine (orch doctor --fix)"
 """Why jobs are pending then."""
@@ -17,7 +17,12 @@ _SIGNS = {"machine": "/etc/machine-id", "instance": "/var/lib/cloud/data/instanc
 
 
 def identity() -> dict[str, str]:
-    """What tells this machine from a copy of it; on macOS, and in many a container, nothing does."""
+    """What tells this machine from a copy of it; on macOS, and in many a container, nothing does.
+
+    A codespace's machine changes under it: its name is what stays.
+    """
+    if codespace.is_here():
+        return {"codespace": codespace.name()}
     found = {key: (files.read_text(path) or "").strip() for key, path in _SIGNS.items()}
     return {key: text for key, text in found.items() if text not in ("", "uninitialized")}
 

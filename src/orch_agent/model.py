@@ -32,10 +32,12 @@ STARTS = "about to start"
 LIVE_STATES = frozenset({PENDING, RUNNING})
 END_STATES = frozenset({COMPLETED, FAILED, CANCELLED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, PREEMPTED})
 
-JOB_ENV = ("ORCH_JOB_ID", "ORCH_JOB", "ORCH_JOB_NAME", "ORCH_JOB_RUN", "ORCH_JOB_ATTEMPT", "ORCH_ARRAY_TASK")
+OUT_ENV = "ORCH_OUT"
+"""Names the directory that ``orch pull`` brings what a job puts into."""
+JOB_ENV = ("ORCH_JOB_ID", "ORCH_JOB", "ORCH_JOB_NAME", "ORCH_JOB_RUN", "ORCH_JOB_ATTEMPT", "ORCH_ARRAY_TASK", OUT_ENV)
 """The environment variables that tell a job who it is.
 
-Its id (the marker of its processes), NAME.n, NAME and n, which attempt this is, and the task of an array.
+Its id (the marker of its processes), NAME.n, NAME and n, which attempt this is, the task of an array, its directory.
 """
 
 UNKNOWN_JOB = "there is no job called "

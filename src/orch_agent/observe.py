@@ -15,7 +15,22 @@ import time
 from collections.abc import Iterable
 from typing import Optional
 
-from . import cgroup, files, freezer, layout, locks, outofmemory, procs, retry, supervision, tree, trouble, wire
+from . import (
+    cgroup,
+    codespace,
+    files,
+    freezer,
+    layout,
+    locks,
+    outofmemory,
+    procs,
+    retry,
+    supervision,
+    tree,
+    trouble,
+    uptime,
+    wire,
+)
 from .launch import detach
 from .ledger import Ledger, Record, stored_end
 from .mend import healed
@@ -52,16 +67,19 @@ def evidence(record: Record) -> Evidence:
     """What can be seen of the job now."""
     held = locks.is_held(layout.lock_file(record.id))
     alive = held or (record.started_at is not None and bool(tree.of(record).survivors()))
+    last_sign, boot_id = _last_sign(record), procs.boot_id()
+    has_stopped = codespace.is_here() and record.started_at is not None and record.boot_id != boot_id
     return Evidence(
         lock_held=held,
         alive=alive,
         end=written_end(record),
-        boot_id=procs.boot_id(),
+        boot_id=boot_id,
         cancelled=os.path.exists(layout.cancel_file(record.id)),
-        last_sign=_last_sign(record),
+        last_sign=last_sign,
         disk_full=record.started_at is None and trouble.disk_is_full(layout.root()),
         frozen=freezer.reason(record) if alive else None,
         condemned=None if alive else outofmemory.reason(record),
+        stopped=uptime.why_stopped(record.boot_id, last_sign) if has_stopped else None,
     )
 
 

@@ -33,6 +33,7 @@ from . import (
     procs,
     recorder,
     request,
+    secrets,
     supervision,
     terminal,
     tree,
@@ -45,8 +46,9 @@ from .joblog import JobLog
 from .launch import detach
 from .ledger import Record, Start, open_ledger
 from .logcap import Cap
+from .mask import Mask
 from .mend import healed
-from .model import COMPLETED, JOB_ENV, NODE_FAIL, Ended, Refusal, Result
+from .model import COMPLETED, JOB_ENV, NODE_FAIL, OUT_ENV, Ended, Refusal, Result
 from .restore import catch_up
 from .state import verdict
 
@@ -56,6 +58,8 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM
 """What a host lacks for a while: no fault of the job."""
 _REST = 1.0
 """Seconds before another try."""
+_MOMENT = 0.05
+"""Seconds for which something is held back that may be the beginning of a secret, where it is too short to be one."""
 _AT_ONCE = ("guard", "limit")
 """Who ended a command for want of memory has its whole tree killed at once."""
 
@@ -68,7 +72,7 @@ def main(record: Record) -> None:
 
 def _try(record: Record) -> None:
     try:
-        os.makedirs(layout.job_dir(record.id), mode=0o700, exist_ok=True)
+        _make_room(record.id)
         os.chdir(layout.job_dir(record.id))
         runner = Runner(record)
     except OSError as error:
@@ -83,6 +87,14 @@ def _try(record: Record) -> None:
         runner.run()
 
 
+def _make_room(job_id: str) -> None:
+    """Its directory, with one in it for what it puts out, which attempts share: whatever they have made of it."""
+    try:
+        os.makedirs(layout.out_dir(job_id), mode=0o700, exist_ok=True)
+    except FileExistsError:
+        pass
+
+
 class Runner:
     """Owns one job."""
 
@@ -92,10 +104,13 @@ class Runner:
         cap = Cap(record.id, record.log_path, self.spec.log_max)
         self.log = JobLog(record.log_path, layout.times_file(record.id), cap)
         # Early: what we touch before it, the kernel copies once more after it. A terminal cannot be shared with a
-        # plain file: without one the job writes the log itself.
+        # plain file: without one the job writes the log itself, unless that must not show its secrets.
         self.is_subreaper = tree.become_subreaper()
-        log = None if self.spec.tty else self.log.fd
-        self.child = terminal.prepare(self._begin, log, hears_hangup=not self.spec.keep_children)
+        self.secrets = secrets.read()
+        hidden = secrets.hidden(self.secrets)
+        self.mask = Mask(hidden) if hidden else None
+        target = terminal.TERMINAL if self.spec.tty else terminal.PIPE if self.mask else self.log.fd
+        self.child = terminal.prepare(self._begin, target, hears_hangup=not self.spec.keep_children)
         self.room = files.Reserved(layout.result_file(record.id))
         self.ending: Optional[tree.Ending] = None
         self.cause: Optional[str] = None
@@ -103,7 +118,7 @@ class Runner:
         self.wait_status: Optional[int] = None
         self.is_judged = False
         self.is_settled = False
-        self.quiet_since = time.monotonic()
+        self.quiet_since = self.release_at = time.monotonic()
 
     # Beginning
 
@@ -168,6 +183,7 @@ class Runner:
     def _environment(self) -> dict[str, str]:
         return {
             **detach.environment(),
+            **self.secrets,
             "TERM": "xterm-256color" if self.spec.tty else "dumb",
             **self.spec.env,
             **identity(self.record),
@@ -183,15 +199,15 @@ class Runner:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._end("host", tree.SURVIVORS_GRACE))
         self.poll.register(self.wake, select.POLLIN)
-        if self.child.master is not None:
-            self.poll.register(self.child.master, select.POLLIN)
+        if self.child.output is not None:
+            self.poll.register(self.child.output, select.POLLIN)
         self.audience = Audience(self.poll, self.log, self.child.master)
 
     # The loop
 
     def _turn(self) -> None:
         for fd, event in self.poll.poll(max(0.0, self._patience()) * 1000):
-            if fd == self.child.master:
+            if fd == self.child.output:
                 if event & ~select.POLLOUT:
                     self._relay()
             elif fd == self.wake:
@@ -207,26 +223,43 @@ class Runner:
         ending = self.ending is not None or self.wait_status is not None
         now = time.monotonic()
         due = min(self.next_sample - now, max(0.01, self.ends_at - now), self.audience.patience())
-        if self.child.master is None:
+        if self.child.output is None:
             due = min(due, self.log.patience())
+        if self.mask and self.mask.waits:
+            due = min(due, self.release_at - now)
         return min(due, tree.STEP) if ending else due
 
     def _relay(self, limit: int = _BATCH) -> bool:
         """Terminal to log, as much as there is; whether anything came."""
-        assert self.child.master is not None
+        assert self.child.output is not None
         chunks: list[bytes] = []
         amount = 0
         try:
             while amount < limit:
-                data = os.read(self.child.master, 65536)
+                data = os.read(self.child.output, 65536)
                 chunks.append(data)
                 amount += len(data)
         except OSError:
             pass  # nothing more for now
         if chunks:
-            self.log.write(b"".join(chunks))
             self.quiet_since = time.monotonic()
+            self._write(b"".join(chunks))
         return bool(chunks)
+
+    def _write(self, data: bytes) -> None:
+        if self.mask:
+            data = self.mask.feed(data)
+            self.release_at = self.quiet_since + _MOMENT
+        if data:
+            self.log.write(data)
+
+    def _release(self) -> None:
+        """Write what was held back for long enough."""
+        assert self.mask is not None
+        self.release_at = float("inf")
+        data = self.mask.release()
+        if data:
+            self.log.write(data)
 
     def _reap(self) -> None:
         try:
@@ -243,8 +276,10 @@ class Runner:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if self.child.master is None:
+        if self.child.output is None:
             self._follow_file()
+        if self.mask and self.mask.waits and now >= self.release_at:
+            self._release()
         if now >= self.ends_at:
             self._end("timeout", tree.TIMEOUT_GRACE)
         if now >= self.next_sample:
@@ -347,10 +382,12 @@ class Runner:
         return None, os.WTERMSIG(self.wait_status)
 
     def _finish(self) -> None:
-        if self.child.master is not None:
+        if self.child.output is not None:
             until = time.monotonic() + _LAST_LOOK
             while self._relay() and time.monotonic() < until:
                 pass
+        if self.mask and self.mask.waits:
+            self.log.write(self.mask.finish())
         end = Ended(time.time(), self._result(self.log.finish()))
         if end.result.state != COMPLETED:
             self.recorder.close()
@@ -358,6 +395,8 @@ class Runner:
         self.audience.farewell(_LAST_LOOK)
         for path in (layout.usage_file(self.record.id), layout.frozen_file(self.record.id)):
             files.remove(path)  # the result has the final account
+        if not self.spec.keep_children:
+            _remove_empty(layout.out_dir(self.record.id))
         if self.group is not None:
             self.group.remove()
 
@@ -400,10 +439,18 @@ class Runner:
 def identity(record: Record) -> dict[str, str]:
     """The variables that tell a job, whose attempt is about to begin, who it is."""
     words = (record.id, record.ref, record.name, str(record.run), str(record.attempt + 1))
-    known = dict(zip(JOB_ENV, words))
+    known = {**dict(zip(JOB_ENV, words)), OUT_ENV: layout.out_dir(record.id)}
     if record.task is not None:
         known[JOB_ENV[len(words)]] = str(record.task)
     return known
+
+
+def _remove_empty(directory: str) -> None:
+    """Of thousands of small jobs none leaves a directory for nothing."""
+    try:
+        os.rmdir(directory)
+    except OSError:
+        pass
 
 
 def _drain(fd: int) -> None:

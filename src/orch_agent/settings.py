@@ -16,9 +16,12 @@ from typing import Any, Optional
 from . import files, layout
 
 DAY = 24 * 3600.0
-_LEAST = {"retention": DAY, "memory_reserve": 0.0}
+_LEAST = {"retention": DAY, "memory_reserve": 0.0, "idle_stop": 0.0, "idle_timeout_minutes": 1.0}
 _MOST = 1e18
-"""What there is to set, and the least it can be: seconds that ended runs are kept for; bytes that no job gets."""
+"""What there is to set, and the least it can be: seconds that ended runs are kept for; bytes that no job gets.
+
+Of a codespace: seconds of idleness until it is stopped, 0 for never; minutes of GitHub's own timer.
+"""
 
 
 def read() -> Mapping[str, float]:

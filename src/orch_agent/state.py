@@ -37,7 +37,7 @@ QUEUED = "waits for its turn"
 class Evidence(NamedTuple):
     """What an observer saw, in this order: lock, processes, written result.
 
-    ``frozen``, ``condemned``: why the guard has frozen or killed it.
+    ``frozen``, ``condemned``: why the guard has frozen or killed it. ``stopped``: why its codespace did, if it is one.
     """
 
     lock_held: bool
@@ -49,6 +49,7 @@ class Evidence(NamedTuple):
     disk_full: bool = False
     frozen: Optional[str] = None
     condemned: Optional[str] = None
+    stopped: Optional[str] = None
 
 
 def derive(record: Record, seen: Evidence) -> State:
@@ -61,7 +62,8 @@ def derive(record: Record, seen: Evidence) -> State:
     if seen.lock_held:
         return Running(record.started_at, record.pid or 0, False, seen.frozen, seen.frozen is not None)
     if record.boot_id and seen.boot_id and record.boot_id != seen.boot_id:
-        return _lost(record, seen, "the host restarted while it ran", "host")
+        why = "the codespace stopped: %s" % seen.stopped if seen.stopped else "the host restarted while it ran"
+        return _lost(record, seen, why, "host")
     if seen.alive:
         return Running(record.started_at, record.pid or 0, True, seen.frozen, seen.frozen is not None)
     return _lost(record, seen, "its runner was killed, and nothing of the job is left; its exit status is unknown")

@@ -1,11 +1,14 @@
-"""Having a supervisor, and telling it that something has changed. For everybody but the supervisor itself."""
+"""Having a supervisor, and telling it that something has changed. For everybody but the supervisor itself.
+
+In a codespace, having the one who watches over that, too.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 
-from . import layout, locks, succession
+from . import codespace, files, layout, locks, succession
 from .launch import detach
 
 _AGAIN = 1.0
@@ -26,6 +29,19 @@ def ensure() -> None:
     request = succession.request()
     if request is not None:
         poke(request)
+
+
+def ensure_vigil() -> None:
+    """See to it that a codespace is watched, and by no older agent. Cheap: call it whenever somebody is there."""
+    if not codespace.is_here():
+        return
+    if not locks.is_held(layout.awake_lock()):
+        detach.companion("vigil")
+    elif succession.is_older(layout.awake_lock()):
+        try:
+            files.write_whole(layout.heir_file(), detach.AGENT + "\n", durable=False)
+        except OSError:
+            pass  # a full disk: at the next contact
 
 
 def poke(message: bytes = b"!") -> bool:

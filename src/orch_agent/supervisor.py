@@ -35,6 +35,7 @@ from . import (
     restore,
     runner,
     succession,
+    supervision,
     trouble,
     wake,
 )
@@ -202,6 +203,7 @@ class Supervisor:
             self.ear.close()
             self.ear = _listen()
         self._give_way(succession.next_of_kin())
+        supervision.ensure_vigil()
         with open_ledger(_LEDGER) as ledger:
             if ledger.file != self.ledger_file:
                 restore.missing(ledger)

@@ -5,8 +5,8 @@ Invariants
   and the terminal as its controlling terminal.
 - It waits until it is let go: whoever starts it can write down who it is first. If its starter dies
   before that, it ends without having run anything.
-- The runner keeps the slave side open as well: a job that closes its terminal ends nothing, and at the
-  end of the job every byte can still be read.
+- The runner keeps the slave side open as well, of a pipe the writing end: a job that closes its terminal ends
+  nothing, and at the end of the job every byte can still be read.
 """
 
 from __future__ import annotations
@@ -55,14 +55,19 @@ def get_size(fd: int) -> tuple[int, int]:
 
 
 class Child:
-    """A process that waits to be let go. ``master`` and ``slave`` are None without a terminal."""
+    """A process that waits to be let go. ``master`` is None without a terminal.
 
-    def __init__(self, pid: int, gate: int, master: Optional[int], slave: Optional[int]) -> None:
+    ``output`` is where what it writes is to be read, None where it writes to the log itself.
+    """
+
+    def __init__(self, pid: int, gate: int, output: Optional[int], slave: Optional[int]) -> None:
         self.pid = pid
         self._gate = gate
-        self.master = master
+        self.output = output
         self.slave = slave
-        self.terminal = "" if slave is None else os.ttyname(slave)
+        is_terminal = slave is not None and os.isatty(slave)
+        self.master = output if is_terminal else None
+        self.terminal = os.ttyname(slave) if slave is not None and is_terminal else ""
 
     def let_go(self) -> None:
         """Let it begin."""
@@ -70,22 +75,27 @@ class Child:
         os.close(self._gate)
 
 
-def prepare(begin: Callable[[], None], log: Optional[int], hears_hangup: bool = True) -> Child:
+TERMINAL, PIPE = -1, -2
+"""Where a process can write to, besides a descriptor."""
+
+
+def prepare(begin: Callable[[], None], target: int, hears_hangup: bool = True) -> Child:
     """Fork a process that will call ``begin`` (which must exec) once let go.
 
-    With ``log`` None it gets a new terminal; otherwise its output goes to that descriptor, its input is empty.
+    It gets a new terminal, or writes to a new pipe or the descriptor ``target``, and its input is empty.
     One that does not hear the hang-up leaves children that outlive its terminal.
     """
-    master, slave = os.openpty() if log is None else (None, None)
-    if master is not None:
-        set_size(master, ROWS, COLUMNS)
-        os.set_blocking(master, False)
+    output, slave = os.openpty() if target == TERMINAL else os.pipe() if target == PIPE else (None, None)
+    if output is not None:
+        os.set_blocking(output, False)
+    if output is not None and target == TERMINAL:
+        set_size(output, ROWS, COLUMNS)
     waiting, gate = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.close(gate)
-            _settle_in(slave, log)
+            _settle_in(target if slave is None else slave, target == TERMINAL)
             if not hears_hangup:
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
             if os.read(waiting, 1):
@@ -95,17 +105,14 @@ def prepare(begin: Callable[[], None], log: Optional[int], hears_hangup: bool = 
         finally:
             os._exit(126)
     os.close(waiting)
-    return Child(pid, gate, master, slave)
+    return Child(pid, gate, output, slave)
 
 
-def _settle_in(slave: Optional[int], log: Optional[int]) -> None:
+def _settle_in(output: int, is_terminal: bool) -> None:
     os.setsid()
-    if slave is not None:
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        streams = (slave, slave, slave)
-    else:
-        assert log is not None
-        streams = (os.open(os.devnull, os.O_RDONLY), log, log)
+    if is_terminal:
+        fcntl.ioctl(output, termios.TIOCSCTTY, 0)
+    streams = (output if is_terminal else os.open(os.devnull, os.O_RDONLY), output, output)
     for target, source in enumerate(streams):
         os.dup2(source, target)
     signal.set_wakeup_fd(-1)

@@ -11,7 +11,7 @@ import shlex
 import sys
 import zlib
 
-from . import endlog, files, layout, supervision
+from . import codespace, endlog, files, layout, supervision
 from .launch import detach
 from .ledger import open_ledger
 
@@ -27,10 +27,24 @@ KillMode=process
 [Install]
 WantedBy=default.target
 """
+_SCRIPT = """\
+#!/bin/sh
+# Called when this codespace starts: what waits goes on, and it is stopped again once nothing goes on.
+ORCH_HOME=%s
+ORCH_CODESPACE=${CODESPACE_NAME:-%s}
+export ORCH_HOME ORCH_CODESPACE
+agent="$ORCH_HOME/agent"
+[ -e "$agent/__main__.py" ] || agent=%s
+python="$agent/python"
+[ -x "$python" ] || python=python3
+exec "$python" -I -S "$agent" wake
+"""
 
 
 def main() -> None:
-    """Start the supervisor, if anything is pending, running, due or to be told."""
+    """Start the supervisor, if anything is pending, running, due or to be told; in a codespace, its watch."""
+    detach.AGENT = os.path.realpath(detach.AGENT)  # a link that may lead elsewhere tomorrow
+    supervision.ensure_vigil()
     if not os.path.exists(layout.ledger()):
         return
     with open_ledger() as ledger:
@@ -47,7 +61,13 @@ def command() -> str:
 
 
 def prepare() -> None:
-    """Have systemd call it, where that can be had; the unit names the agent that prepared it last."""
+    """Have systemd call it, where that can be had; the unit names the agent that prepared it last.
+
+    In a codespace there is a script instead, for the ``postStartCommand`` of its devcontainer.json.
+    """
+    if codespace.is_here():
+        _write_script()
+        return
     facts = detach.login()
     if not (facts.systemd and facts.user_bus):
         return
@@ -59,8 +79,20 @@ def prepare() -> None:
         pass  # a home that is full or may not be written: then at the next contact
 
 
+def _write_script() -> None:
+    text = _SCRIPT % tuple(map(shlex.quote, (layout.root(), codespace.name(), detach.AGENT)))
+    if files.read_text(layout.wake_script()) != text:
+        try:
+            files.write_whole(layout.wake_script(), text)
+            os.chmod(layout.wake_script(), 0o700)
+        except (OSError, UnicodeError):
+            pass  # a full disk: with the next supervisor
+
+
 def is_prepared() -> bool:
-    """Whether there is a unit, and it is enabled."""
+    """Whether there is a unit, and it is enabled; in a codespace, the script."""
+    if codespace.is_here():
+        return os.path.exists(layout.wake_script())
     return os.path.exists(unit_file()) and os.path.exists(_wanted(unit_file()))
 
 

@@ -36,8 +36,12 @@ def test_help(orch: Orch) -> None:
 def test_the_contract_for_programs_is_complete(orch: Orch) -> None:
     text = orch("help", "agents").out
     assert all(key in text for key in [*JOB, *HOST])
-    assert all(f"orch {name}" in text for name in ("run", "status", "show", "logs", "wait", "cancel", "send", "rerun"))
-    assert all(f"orch {name}" in text for name in ("hosts", "ssh", "doctor", "up", "start", "stop", "down", "sweep"))
+    assert all(
+        f"orch {name}" in text for name in ("run", "status", "show", "logs", "wait", "cancel", "send", "rerun", "pull")
+    )
+    assert all(
+        f"orch {name}" in text for name in ("pull", "hosts", "ssh", "doctor", "up", "start", "stop", "down", "sweep")
+    )
     assert len(text) < 6000
 
 
@@ -45,16 +49,6 @@ def test_a_command_that_is_not(orch: Orch) -> None:
     done = orch("statsu")
     assert (done.status, done.out) == (2, "")
     assert done.err == "orch: there is no command 'statsu'\n  did you mean orch status?\n"
-
-
-def test_cs_says_which_version_brings_it(orch: Orch) -> None:
-    program = [sys.executable, "-c", "import sys; from orch.cli.main import cs; sys.exit(cs())"]
-    for words in ([], ["run", "true"], ["status"]):
-        done = subprocess.run([*program, *words], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "0.5" in done.stderr
-    done = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True)
-    assert __version__ in done.stdout
 
 
 class Broken(Orch):

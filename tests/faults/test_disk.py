@@ -77,6 +77,18 @@ def test_a_full_disk_refuses_the_next_job_in_words(agent: Agent, small: Path) ->
     assert agent.log("next") == b"went well\r\n"
 
 
+def test_a_host_with_a_full_disk_can_be_closed(agent: Agent, small: Path) -> None:
+    """Where it was closed before: the file keeps its room."""
+    agent.finished("before", "true")
+    for seconds in (60, 0):
+        assert agent.call("close", why="is about to stop", seconds=seconds)["names"] == []
+    filler = fill(small)
+    assert agent.call("close", why="is about to stop", seconds=60)["names"] == []
+    filler.unlink()
+    with pytest.raises(Refused, match="is about to stop"):
+        agent.submit("late", "true")
+
+
 def test_what_is_on_a_full_disk_can_still_be_read(agent: Agent, small: Path) -> None:
     agent.finished("before", "echo precious; exit 3")
     fill(small)

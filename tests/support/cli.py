@@ -41,6 +41,8 @@ class Started(subprocess.Popen[bytes]):
 class Orch:
     """``orch`` in a home of its own; ``before`` are words that run what stands behind them."""
 
+    program = "orch"
+
     def __init__(self, home: Path, env: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> None:
         self.home = home
         self.env = {"HOME": str(home), **(env or {})}
@@ -48,7 +50,7 @@ class Orch:
 
     def argv(self, *words: str | bytes) -> list[str | bytes]:
         """The command line."""
-        program = "import sys; from orch.cli.main import orch; sys.exit(orch())"
+        program = f"import sys; from orch.cli.main import {self.program} as main; sys.exit(main())"
         return [*self.before, sys.executable, "-c", program, *words]
 
     def __call__(self, *words: str | bytes, timeout: float = 60, **more: Any) -> Done:

@@ -66,6 +66,7 @@ class FakeTransport:
     """``verbs`` maps a verb to its answer: an object, an ``OrchError`` the agent sends, or a stream."""
 
     here = True
+    counts_visits = False
     home_setting = "ORCH_HOME=DIR"
 
     def __init__(self, verbs: dict[str, Verb] | None = None, installed: bool = True) -> None:

@@ -14,7 +14,8 @@ from orch.cli.args import parse
 from orch.errors import OrchError
 from orch.model import Host, HostStatus
 from orch.ops import archives, cache
-from orch.providers.base import Archived, Run
+from orch.providers.base import Archive, Archived, Run
+from orch.providers.kept import Kept
 from orch.transport import Off
 from orch_agent.model import JobRef
 
@@ -44,10 +45,10 @@ class FakeArchive:
 
 
 class FakeProvider:
-    def __init__(self, archive: FakeArchive | None) -> None:
+    def __init__(self, archive: Archive | None) -> None:
         self._archive = archive
 
-    def archive(self, host: Host) -> FakeArchive | None:
+    def archive(self, host: Host) -> Archive | None:
         assert host.name == "cloud"
         return self._archive
 
@@ -67,7 +68,7 @@ class Laptop:
     def __init__(self, patch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
         self._patch, self._capfd = patch, capfd
         self.transports: dict[str, FakeTransport] = {"cloud": off()}
-        self.archive: FakeArchive | None = FakeArchive(train=Run("train", 3, ENDED, "s"), cut=Run("cut", 1, None, "s"))
+        self.archive: Archive | None = FakeArchive(train=Run("train", 3, ENDED, "s"), cut=Run("cut", 1, None, "s"))
 
     def logs(self, *argv: str) -> tuple[str, str]:
         self._patch.setattr(logs.hosts, "load", lambda: hosts(**self.transports))
@@ -113,7 +114,7 @@ def test_a_part_of_it(laptop: Laptop) -> None:
     assert laptop.logs("train", "--raw", "--tail", "1")[0] == "three\r\n"
     before = time.time()
     laptop.logs("train", "--since", "1m")
-    assert laptop.archive
+    assert isinstance(laptop.archive, FakeArchive)
     (since, _) = laptop.archive.asked[-1]
     assert before - 60 <= since <= time.time() - 60
     assert laptop.refused("train", "--grep", "(").kind == "usage"
@@ -127,7 +128,12 @@ def test_what_it_cannot_do(laptop: Laptop) -> None:
     assert error.message == "cloud is stopped, and CloudWatch has no log of nothing"
 
 
-def test_a_host_that_stops_while_its_log_is_followed_is_told_and_nothing_is_printed_twice(laptop: Laptop) -> None:
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_host_that_goes_while_its_log_is_followed_is_told_and_nothing_is_printed_twice(
+    laptop: Laptop, is_kept: bool
+) -> None:
+    if not is_kept:
+        laptop.archive = Kept(Host("cloud", "fake"))
     transport = off()
     header = json.dumps({"job": job(run=3), "offset": 0, "size": 9}).encode()
     streams = [FakeStream(header + b"\none\n", 255)]
@@ -136,7 +142,7 @@ def test_a_host_that_stops_while_its_log_is_followed_is_told_and_nothing_is_prin
     laptop.transports = {"cloud": transport}
     error = laptop.refused("-f", "train")
     assert (error.kind, error.message) == ("stopped", "cloud is stopped")
-    assert error.hint.startswith("orch logs train.3 --tail 100")
+    assert error.hint.startswith("orch logs train.3 --tail 100") == is_kept and "orch start cloud" in error.hint
     assert laptop.said() == ("one\n", "")
 
 

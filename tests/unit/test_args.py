@@ -80,12 +80,12 @@ def test_any_line_is_understood_or_refused(line: list[str]) -> None:
 
 @pytest.mark.parametrize("name", list(cli.TABLE))
 def test_every_command_has_a_help(name: str) -> None:
-    command = cli.load(name).COMMAND
+    command = cli.ORCH.load(name).COMMAND
     text = help_text(command, cli.TABLE[name].summary)
     assert command.name == name
     assert all(option.name in text for option in command.options)
     assert all(len(line) <= 120 for line in text.splitlines())
-    assert cli.TABLE[name].summary in cli.overview()
+    assert cli.TABLE[name].summary in cli.ORCH.overview
 
 
 RUN = Command(

@@ -41,6 +41,7 @@ def test_what_comes_next(shell_home: Path) -> None:
     assert names("logs") == ["report", "train"]
     assert names("logs", "train") == []
     assert names("wait", "train", word="r") == ["report"]
+    assert names("pull") == ["report", "train"] and names("pull", "train") == []
     assert names("logs", "--tail") == []
     assert names("logs", "--tail", "5", word="t") == ["train"]
     assert names("run", "--host") == ["local"]
@@ -74,6 +75,17 @@ def test_bash(shell_home: Path) -> None:
     assert press("orch", "stat") == ["status"]
     assert press("orch", "logs", "") == ["report", "train"]
     assert press("orch", "run", "--keep") == ["--keep-children"]
+
+
+def test_cs_has_its_own(shell_home: Path) -> None:
+    program = shell_home / "bin" / "cs"
+    program.write_text(f"#!{sys.executable}\nfrom orch.cli.main import cs\ncs()\n")
+    program.chmod(0o755)
+    script = (
+        "source <(cs completion bash); COMP_WORDS=(cs del); COMP_CWORD=1; _cs; echo ${COMPREPLY[@]}; complete -p cs"
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "delete\ncomplete -o default -F _cs cs\n"
 
 
 def test_fish(shell_home: Path) -> None:

@@ -44,10 +44,7 @@ def file(home: Path) -> Path:
 def test_the_defaults(home: Path) -> None:
     status, said = init("--yes")
     assert status == 0 and str(file(home)) in said
-    assert config.load() == (
-        {"local": Host("local", "local", {}, str(file(home)))},
-        "local",
-    )
+    assert config.load() == ({"local": Host("local", "local", {}, str(file(home)))}, "local", {})
     hosts.load()
 
 

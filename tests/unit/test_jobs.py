@@ -50,7 +50,7 @@ def test_a_submission_brings_what_the_configuration_says_of_the_host() -> None:
     host = busy(0)
     box = remote(host)
     for reserve in ("1.5G", "default"):
-        box.host = Host("box", "fake", {"retention": "7d", "memory_reserve": reserve})
+        box.host = Host("box", "ssh", {"retention": "7d", "memory_reserve": reserve})
         submit(box, SPEC, "key")
     assert [asked["settings"] for _, asked in host.asked] == [
         {"retention": 7 * 86400, "memory_reserve": 3 << 29},
@@ -211,6 +211,7 @@ class FarHost(FakeTransport):
     """A host whose link breaks under the first ``breaks`` requests of ``verb``; meanwhile the name runs anew."""
 
     here = False
+    counts_visits = False
 
     def __init__(self, verb: str, breaks: int = 1) -> None:
         super().__init__({"resolve": self._resolved, verb: self._ended})

@@ -36,11 +36,18 @@ def test_versions(home: Path) -> None:
     assert orch("--version").stdout == f"orch {__version__}\n"
 
 
-def test_cs_says_which_version_will_bring_it(home: Path) -> None:
+def test_cs_is_a_face_of_its_own(home: Path) -> None:
     program = [sys.executable, "-c", "from orch.cli.main import cs; cs()"]
-    done = subprocess.run([*program, "status"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "0.5" in done.stderr
+
+    def cs(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*program, *words], capture_output=True, text=True, check=False)
+
+    assert cs("--version").stdout == f"cs (orch {__version__})\n"
+    assert "Usage: cs COMMAND" in cs().stdout
+    assert "orch" not in cs("help", "run").stdout
+    assert "-c, --codespace CODESPACE" in cs("logs", "--help").stdout
+    wrong = cs("statsu")
+    assert (wrong.returncode, wrong.stderr) == (2, "cs: there is no command 'statsu'\n  did you mean cs status?\n")
 
 
 @pytest.mark.parametrize(

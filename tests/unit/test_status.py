@@ -283,6 +283,9 @@ def test_a_misspelt_name_is_answered_with_the_nearest(monkeypatch: pytest.Monkey
     with pytest.raises(OrchError) as caught:
         main.dispatch(["status", "heloo.1"])
     assert caught.value.hint == "did you mean hello?\norch status --all"
+    with pytest.raises(OrchError) as caught:
+        main.dispatch(["status", "Hello"])
+    assert caught.value.hint == "orch status --all"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,13 @@ class Arguments:
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def having(self, **values: Any) -> Arguments:
+        """The same with other values."""
+        return Arguments({**self._values, **values}, self.words, self.rest)
+
 
 def parse(command: Command, argv: Sequence[str]) -> Arguments:
     """Read ``argv``; an ``OrchError`` of kind ``usage`` says what is wrong with it."""
@@ -143,8 +150,10 @@ def _as_command(command: Command, words: Sequence[str], argv: Sequence[str]) -> 
     """What was meant by a command that was typed in many words: `orch run mv ls -la`."""
     if not command.takes_rest or len(words) < 2 or any(map(str.isspace, words[1])):
         return ""
-    typed = argv[argv.index(words[1], argv.index(words[0]) + 1) :]
-    start, line = f"orch {command.name} {words[0]}", " ".join(typed)
+    first = argv.index(words[0])
+    is_named = not command.words.startswith('["COMMAND"')
+    typed = argv[argv.index(words[1], first + 1) if is_named else first :]
+    start, line = f"orch {command.name}{f' {words[0]}' if is_named else ''}", " ".join(typed)
     as_text = '"COMMAND"' in command.words and not set(line) & set('"$`\\!')
     shell = f'{start} "{line}"   or: ' if as_text else ""
     return f"{shell}{start} -- {_quoted(typed)}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Mapping, Sequence
 
 from orch.errors import OrchError
 
-from .output import is_terminal
+from .output import is_terminal, note
 
 
 def agreed(question: str, unasked: str) -> bool:
@@ -16,4 +18,32 @@ def agreed(question: str, unasked: str) -> bool:
     try:
         return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
     except EOFError:
+        note("")
         return False
+    except KeyboardInterrupt:
+        note("\nnothing was done")
+        raise
+
+
+def again(options: Mapping[str, str]) -> str:
+    """The command as it was typed, but with these options; an empty value is a flag's."""
+    from . import main as called
+
+    command, *typed = sys.argv[1:]
+    added = [word for name, value in options.items() for word in (name, value) if word]
+    words = [called.face.name, command, *added, *_without(typed, [name for name, value in options.items() if value])]
+    if all(map(str.isprintable, words)):
+        return shlex.join(words)
+    return f"{shlex.join([called.face.name, command, *added])} ...    # and the rest as before"
+
+
+def _without(typed: Sequence[str], names: Sequence[str]) -> list[str]:
+    """What was typed but for the options of these names, and their values."""
+    end = typed.index("--") if "--" in typed else len(typed)
+    kept, line = [], iter(typed[:end])
+    for word in line:
+        if word in names:
+            next(line, None)
+        elif word.partition("=")[0] not in names:
+            kept.append(word)
+    return [*kept, *typed[end:]]

@@ -27,16 +27,17 @@ def candidates(before: Sequence[str], word: str) -> Iterator[tuple[str, str]]:
 
 
 def _all(before: Sequence[str], word: str) -> Iterable[tuple[str, str]]:
-    from .main import TABLE, load
+    from . import main as called
 
+    face = called.face
     if not before:
-        return [(name, entry.summary) for name, entry in TABLE.items()]
-    if before[0] not in TABLE or "--" in before:
+        return [(name, entry.summary) for name, entry in face.table.items()]
+    if before[0] not in face.table or "--" in before:
         return []
-    command = load(before[0]).COMMAND
+    command = face.own(face.load(before[0]).COMMAND)
     awaited = _awaiting(command, before[1:])
     if awaited is not None:
-        known = {"--host": _hosts, "--after": _jobs}.get(awaited.name, list)
+        known = {"--host": _hosts, "--codespace": _hosts, "--after": _jobs}.get(awaited.name, list)
         return [(name, "") for name in known()]
     if word.startswith("-"):
         return [(option.name, option.help) for option in command.options]
@@ -51,12 +52,14 @@ def _awaiting(command: Command, before: Sequence[str]) -> Option | None:
 
 def _words(command: Command, before: Sequence[str]) -> Iterable[tuple[str, str]]:
     if command.name == "help":
-        from .main import TABLE
+        from . import main as called
 
-        return [(name, entry.summary) for name, entry in TABLE.items()] + [("agents", "the contract, for programs")]
+        return [(name, entry.summary) for name, entry in called.face.table.items()] + [
+            ("agents", "the contract, for programs")
+        ]
     if command.name == "completion":
         return [(shell, "") for shell in ("bash", "zsh", "fish")]
-    if command.words.strip("[]").startswith("HOST") and not _has_word(command, before):
+    if command.words.strip("[]").startswith(("HOST", "CODESPACE")) and not _has_word(command, before):
         return [(host, "") for host in _hosts()]
     if "NAME" not in command.words:
         return []
@@ -78,10 +81,10 @@ def _jobs() -> list[str]:
 
 
 def _hosts() -> list[str]:
-    from orch import config
+    from orch.ops import hosts
     from orch_agent.model import Refusal
 
     try:
-        return list(config.load().hosts)
+        return list(hosts.load().config.hosts)
     except Refusal:
         return []

@@ -62,5 +62,7 @@ def main(args: Arguments) -> int:
         guess = nearest(shell, SCRIPTS)
         hint = f"did you mean {guess}?" if guess else "orch knows bash, zsh and fish"
         raise usage(f"no completion for {shell!r}", hint)
-    say(SCRIPTS[shell].rstrip("\n"))
+    from . import main as called
+
+    say(SCRIPTS[shell].rstrip("\n").replace("orch", called.face.name))
     return 0

@@ -1,8 +1,8 @@
 """What ``orch help agents`` prints: enough for a program to use orch without trying things out."""
 
 TEXT = """\
-orch runs commands as detached jobs: here, on machines reached by ssh, or on ones that it makes at AWS. A job outlives
-the program that started it, and every link to its host.
+orch runs commands as detached jobs: here, on machines reached by ssh, on ones that it makes at AWS, or in GitHub
+Codespaces (cs help agents). A job outlives the program that started it, and every link to its host.
 
 START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true, "tasks": null}; returns at once
          orch run NAME --json -- PROGRAM ARG... the same, quoted for you
@@ -20,26 +20,25 @@ START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true,
 LOOK     orch status [NAME...] [--all] --json   -> {"jobs": [JOB...], "hosts": [HOST...]}
          orch show NAME --json                  -> {"job": JOB, "why": text, "next": command, "autopsy": {...}, ...}
          of a failure: why in words; next, the command to type; autopsy: {"ended_by", "how", "first_error",
-         "peak_processes", "neighbours", "host_available_bytes", "disk_free_bytes", ...}. ended_by is one of itself
-         outside person time_limit stall_limit memory_limit guard kernel host dependency unknown. Of any run: log_tail;
-         attempts before this one; usage_curve: {"seconds": [...], "mem_bytes": [...], "cpu_seconds": [...], ...}
+         "peak_processes", ...}. ended_by is one of itself outside person time_limit stall_limit memory_limit guard
+         kernel host dependency unknown. Of any run: log_tail; attempts before this one; usage_curve
 READ     orch logs NAME [--tail N] [--since 10m] [--grep RE]      the job's bytes on standard output
          orch logs NAME --new READER            only what READER has not seen; the way to poll
-         In a log beyond --log-max stands: [orch: 3.2GB are missing here: --log-max 10G]
 WAIT     orch wait NAME... [--timeout 10m] [--any] --json         -> {"jobs": [JOB...], "timed_out": false}
          exit status = the job's own; 128+n signal n; 124 TIMEOUT; 137 OUT_OF_MEMORY; 143 CANCELLED;
          255 lost (NODE_FAIL, PREEMPTED), --timeout reached, or orch itself failed
 STOP     orch cancel NAME... [--grace 10s] --json                 -> {"jobs": [JOB...]}; all processes are dead then
 TYPE     orch send NAME TEXT                    into the job's terminal, with Enter
 AGAIN    orch rerun NAME [run's options] --json
+RESULTS  orch pull NAME [PATH...] --json        files from below its directory; without PATH: from its $ORCH_OUT
+         --to DIR (default: here)  --yes (write over what differs)  --log (keep its log and record here)
 HOSTS    orch hosts --json                      -> {"hosts": [{"name", "state", "cpus", "idle_seconds", "error", ...}]}
          orch ssh HOST -- COMMAND               one command there at once, not a job; ends with its exit status
          orch up HOST --dry-run                 what a host at AWS would be and cost; --yes in its place makes it
          orch start HOST, orch stop HOST        `orch run` starts a stopped host by itself; idle ones stop themselves
          orch down HOST --yes                   deletes it, and all data on it
          orch doctor [HOST] --json              -> {"hosts": [{"name", "checks": [{"name", "state", "says", "mend"}]}]}
-         orch sweep --json                      -> {"account", "things": [{"kind", "id", "host", "region", "state",
-         "stack", "orphan", "cost_usd_per_month", ...}], "errors": [...]}: all that orch made in the AWS account
+         orch sweep --json                      -> {"things": [...], ...}: all that orch made in the AWS account
          Jobs are found on whatever host they are; --host where two hosts have the name.
 
 NAME is [A-Za-z0-9][A-Za-z0-9_-]{0,63}: the newest run of it. NAME.3 is the third run, NAME.3-7 are five.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from orch.errors import REFUSED, OrchError
@@ -34,11 +34,16 @@ _Reports = dict[str, list[Check]]
 
 
 def main(args: Arguments) -> int:
+    """Look at the hosts that are meant."""
+    return at(args, lambda: hosts.load().some(args.words[0] if args.words else None))
+
+
+def at(args: Arguments, meant: Callable[[], Sequence[Remote]]) -> int:
     """Look, mend what may be mended, and look again, for behind one thing that is wrong there may be another."""
     terminal = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     if args["fix"] and not (terminal or args["yes"]):
         raise OrchError("refused", "doctor asks before it mends, and there is no terminal", "orch doctor --fix --yes")
-    remotes = hosts.load().some(args.words[0] if args.words else None)
+    remotes = meant()
     reports = _look(remotes, args["json"])
     if args["fix"]:
         tried: set[str] = set()

@@ -26,7 +26,7 @@ def follow(remote: Remote, job: JobView) -> int:
         except KeyboardInterrupt:
             return left(job)
         note(outcome([ended], "show"))
-        return job_status(ended)
+        return job_status(_kept(remote, [ended])[0])
 
 
 def wait(remote: Remote, submitted: Submitted, as_json: bool) -> int:
@@ -41,7 +41,16 @@ def wait(remote: Remote, submitted: Submitted, as_json: bool) -> int:
         else:
             for group in gathered(ended, how):
                 note(outcome(group, "show"))
-        return jobs_status(ended)
+        return jobs_status(_kept(remote, ended))
+
+
+def _kept(remote: Remote, ended: Sequence[JobView]) -> Sequence[JobView]:
+    """The same jobs, once they are kept here where their host may vanish; how they ended is told by then."""
+    from orch.ops.kept import keep_one
+
+    for job in ended:
+        keep_one(remote, job, note_of_link)
+    return ended
 
 
 def how(job: JobView) -> tuple[object, ...]:

@@ -18,18 +18,19 @@ COMMAND = Command(
 
 def main(args: Arguments) -> int:
     """Explain."""
-    from .main import TABLE, load, overview
+    from . import main as called
+
+    face = called.face
 
     topic = args.words[0] if args.words else ""
     if not topic:
-        say(overview().rstrip("\n"))
+        say(face.overview.rstrip("\n"))
     elif topic == "agents":
-        from .contract import TEXT
-
-        say(TEXT.rstrip("\n"))
-    elif topic in TABLE:
-        say(help_text(load(topic).COMMAND, TABLE[topic].summary).rstrip("\n"))
+        say(face.contract.rstrip("\n"))
+    elif topic in face.table:
+        command = face.own(face.load(topic).COMMAND)
+        say(help_text(command, face.table[topic].summary).rstrip("\n"))
     else:
-        guess = nearest(topic, [*TABLE, "agents"])
+        guess = nearest(topic, [*face.table, "agents"])
         raise usage(f"there is no help on {topic!r}", f"orch help {guess}".rstrip())
     return 0

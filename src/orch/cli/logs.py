@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orch.errors import INTERRUPTED, usage
+from orch.errors import INTERRUPTED, OrchError, usage
 from orch.model import is_live, label
 from orch.ops import hosts
-from orch.ops.archives import Past, past
+from orch.ops.archives import Past, left_behind, may_have, past
 from orch.ops.logs import Log
 from orch.transport import Off
 from orch_agent.model import check_name
@@ -50,10 +50,16 @@ def main(args: Arguments) -> int:
         log = Log(known.of_job(args.words[0], args["host"]), request, note_of_link)
     except Off as off:
         return _print(past(known, off, request), args["raw"])
+    except OrchError as error:
+        told = left_behind(known, request) if error.kind == "not_found" else None
+        if told is None:
+            raise
+        return _print(told, args["raw"])
     try:
         copy(log, args["raw"])
     except Off as off:  # it went while we looked
-        off.hint = f"orch logs {label(log.job)} --tail 100    # what it wrote at the end\n{off.hint}"
+        if may_have(known, off, label(log.job)):
+            off.hint = f"orch logs {label(log.job)} --tail 100    # what it wrote at the end\n{off.hint}"
         raise
     except KeyboardInterrupt:
         return left(log.job) if args["follow"] and is_live(log.job) else INTERRUPTED
@@ -64,7 +70,7 @@ def _print(told: Past, raw: bool) -> int:
     """What is left of a run that cannot be live."""
     run = f"{told.run.name}.{told.run.run}"
     note_of_link(f"{told.state}; from {told.where}: {run}{_end(told.run.ended)}")
-    for chunk in told.lines if raw else as_written(told.lines):
+    for chunk in told.lines if raw or not told.run.tty else as_written(told.lines):
         write(chunk)
     return 0
 

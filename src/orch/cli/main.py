@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, Protocol, cast
 
 from orch import __version__
 from orch.errors import (
     INTERRUPTED,
-    REFUSED,
     OrchError,
     exit_status,
     explained,
@@ -38,6 +37,46 @@ class Entry(NamedTuple):
     summary: str
 
 
+class Face(NamedTuple):
+    """A program with its commands. ``aliases``: what other tools call them; not understood, but answered."""
+
+    name: str
+    table: Mapping[str, Entry]
+    aliases: Mapping[str, str]
+    purpose: str
+    examples: str
+    own: Callable[[Command], Command] = lambda command: command
+    """A command that it shares with another face, as it takes it."""
+
+    meant: Callable[[str, Arguments], Arguments] = lambda _, args: args
+    """What was typed behind a command's name, as its module reads it."""
+
+    place: str = ""
+    """The package below ``cli`` that has its own commands, and its contract."""
+
+    @property
+    def contract(self) -> str:
+        """What a program has to know of it."""
+        from importlib import import_module
+
+        text: str = import_module(f"orch.cli.{self.place}contract").TEXT
+        return text
+
+    @property
+    def overview(self) -> str:
+        """The help of the program itself."""
+        width = max(map(len, self.table))
+        rows = "\n".join(f"  {name:<{width}}  {entry.summary}" for name, entry in self.table.items())
+        return f"{self.purpose}\n\nUsage: {self.name} COMMAND [options] ...\n\nCommands:\n{rows}\n\n{self.examples}"
+
+    def load(self, name: str) -> Module:
+        """The module of a command."""
+        from importlib import import_module
+
+        entry = self.table.get(name) or HIDDEN[name]
+        return cast(Module, import_module(f"orch.cli.{entry.module}"))
+
+
 class Module(Protocol):
     """What a command's module has."""
 
@@ -57,6 +96,7 @@ TABLE = {
     "cancel": Entry("cancel", "End jobs with their whole process trees"),
     "show": Entry("show", "Tell everything known of one run; for a failure, why"),
     "rerun": Entry("rerun", "Run a job again, with options changed"),
+    "pull": Entry("pull", "Bring what a job left on its host here"),
     "hosts": Entry("hosts", "Show hosts: what each is, whether it answers, how long it has been idle"),
     "up": Entry("up", "Make a host in the cloud, or bring it to what the configuration says"),
     "start": Entry("start", "Start a host that is stopped"),
@@ -73,58 +113,51 @@ ALIASES = {
     **dict.fromkeys(("ls", "ps", "list", "queue"), "status"),
     **dict.fromkeys(("kill", "rm"), "cancel"),
     **dict.fromkeys(("log", "tail"), "logs"),
+    **dict.fromkeys(("get", "download", "fetch", "cp", "scp", "rsync"), "pull"),
     **dict.fromkeys(("login", "shell", "exec", "connect"), "ssh"),
     **dict.fromkeys(("machines", "nodes", "host"), "hosts"),
     **dict.fromkeys(("config", "configure", "setup"), "init"),
     **dict.fromkeys(("check", "diagnose"), "doctor"),
     **dict.fromkeys(("-V", "version"), "--version"),
 }
-"""What other tools call it; not understood, but answered."""
 HIDDEN = {"__complete": Entry("complete", "Candidates for a half-typed command line")}
-
-
-def load(name: str) -> Module:
-    """The module of a command."""
-    from importlib import import_module
-
-    entry = TABLE.get(name) or HIDDEN[name]
-    return cast(Module, import_module(f"orch.cli.{entry.module}"))
-
-
-def overview() -> str:
-    """The help of ``orch`` itself."""
-    width = max(map(len, TABLE))
-    rows = "\n".join(f"  {name:<{width}}  {entry.summary}" for name, entry in TABLE.items())
-    return (
-        "orch moves heavy jobs off your laptop: to any machine that ssh reaches, or to this one, detached.\n\n"
-        f"Usage: orch COMMAND [options] ...\n\nCommands:\n{rows}\n\n"
-        'Begin with:  orch run hello "echo hello; sleep 60"\n'
-        "Then:        orch status; orch logs -f hello\n"
-        "Elsewhere:   orch init --ssh me@box.example; orch run hello ...\n"
-        "More:        orch help COMMAND\n"
-    )
+ORCH = Face(
+    "orch",
+    TABLE,
+    ALIASES,
+    "orch moves heavy jobs off your laptop: to any machine that ssh reaches, or to this one, detached.",
+    """\
+Begin with:  orch run hello "echo hello; sleep 60"
+Then:        orch status; orch logs -f hello
+Elsewhere:   orch init --ssh me@box.example; orch run hello ...
+More:        orch help COMMAND
+""",
+)
+face = ORCH
+"""The one that was called."""
 
 
 def dispatch(argv: Sequence[str]) -> int:
     """Do what a command line says."""
     if not argv or argv[0] in ("-h", "--help"):
-        say(overview().rstrip("\n"))
+        say(face.overview.rstrip("\n"))
         return 0
     name, rest = argv[0], argv[1:]
     if name == "--version":
-        say(f"orch {__version__}")
+        say(f"orch {__version__}" if face is ORCH else f"{face.name} (orch {__version__})")
         return 0
-    if name not in TABLE and name not in HIDDEN:
-        guess = ALIASES.get(name) or nearest(name, TABLE)
+    if name not in face.table and name not in HIDDEN:
+        guess = face.aliases.get(name) or nearest(name, face.table)
         raise usage(f"there is no command {name!r}", f"did you mean orch {guess}?" if guess else "orch help")
-    module = load(name)
+    module = face.load(name)
     if name in HIDDEN:
         return module.main(Arguments({}, list(rest)))
+    command = face.own(module.COMMAND)
     if _asks_for_help(rest):
-        say(help_text(module.COMMAND, TABLE[name].summary).rstrip("\n"))
+        say(help_text(command, face.table[name].summary).rstrip("\n"))
         return 0
     try:
-        return module.main(parse(module.COMMAND, rest))
+        return module.main(face.meant(name, parse(command, rest)))
     except Refusal as refusal:
         if refusal.kind in ("usage", "refused") and not refusal.hint:
             refusal.hint = f"orch help {name}"
@@ -211,13 +244,10 @@ def orch() -> NoReturn:
 
 
 def cs() -> NoReturn:
-    """The command ``cs``, which is still to come."""
-    _main(_cs)
+    """The command ``cs``."""
+    global face
+    from .cs import CS, speak
 
-
-def _cs(argv: Sequence[str]) -> int:
-    if list(argv) == ["--version"]:
-        say(f"cs (orch {__version__})")
-        return 0
-    note("cs runs jobs in GitHub Codespaces; it comes with orch 0.5\n  until then: orch help")
-    return REFUSED
+    face = CS
+    speak()
+    _main(dispatch)

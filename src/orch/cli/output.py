@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any
 
 from orch_agent.model import COMPLETED, PENDING, RUNNING
@@ -12,16 +12,20 @@ from orch_agent.model import COMPLETED, PENDING, RUNNING
 BOLD, RED, GREEN, YELLOW, DIM = "1", "31", "32", "33", "2"
 
 
+spoken: Callable[[str], str] = str
+"""What is said in the words of the face that was called: its commands are typed otherwise."""
+
+
 def say(text: str = "") -> None:
     """A line on standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(spoken(text) + "\n")
 
 
 def note(text: str) -> None:
     """A line on standard error, for the person; never part of the output."""
     try:
         sys.stdout.flush()
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(spoken(text) + "\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         return  # nobody listens
@@ -36,7 +40,7 @@ def document(value: Any) -> None:
     """One JSON document on standard output."""
     import json
 
-    say(json.dumps(value, indent=2))
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")  # data, in nobody's words
 
 
 def clean(text: str) -> str:

@@ -7,11 +7,14 @@ import sys
 import termios
 import threading
 import time
+from collections import deque
 from typing import Any
 
-from .output import clean, is_terminal
+from .output import age, clean, is_terminal, size
 
 _TICK = 1.0
+_FRAME = 0.2
+_WINDOW = 10.0  # seconds over which a speed is taken
 
 
 class Progress:
@@ -90,6 +93,44 @@ class Progress:
         """Of what is done, how long it took; of what goes on, how long it has."""
         done = status.endswith(("complete", "running", "stopped", "answers", "failed"))
         return (changed if done else self.seconds) - since
+
+
+class Transfer:
+    """How many of ``total`` bytes have come, and how long the rest will take; on a terminal, and nowhere else."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._points: deque[tuple[float, int]] = deque()
+        self._drawn = 0.0
+        self._live = is_terminal(sys.stderr)
+
+    def __enter__(self) -> Transfer:
+        sys.stdout.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._drawn:
+            _write("\r\x1b[K")
+
+    def tell(self, come: int) -> None:
+        """So many bytes have come."""
+        now = time.monotonic()
+        if not self._live or now - self._drawn < _FRAME:
+            return
+        self._drawn = now
+        self._points.append((now, come))
+        while now - self._points[0][0] > _WINDOW:
+            self._points.popleft()
+        _write(f"\r\x1b[K{self._line(come)}"[: os.get_terminal_size(2).columns + 3])
+
+    def _line(self, come: int) -> str:
+        began, before = self._points[0]
+        now, _ = self._points[-1]
+        line = f"{min(come, self._total) * 100 // max(1, self._total):3d}%  {size(come)} of {size(self._total)}"
+        if now - began < 1.0 or come <= before:
+            return line
+        rate = (come - before) / (now - began)
+        return f"{line}  {size(int(rate))}/s  {age(max(0, self._total - come) / rate)} left"
 
 
 def _write(text: str) -> None:

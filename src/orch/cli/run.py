@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from orch import config, paths
@@ -44,11 +45,10 @@ def main(args: Arguments) -> int:
     """Submit what the command line says."""
     check_options(args)
     name = check_name(args.words[0])
-    defaults = _defaults(name, has_command=len(args.words) > 1 or args.rest is not None)
-    _check_empty(args, defaults)
+    defaults = defaults_of(name, args, has_command=len(args.words) > 1 or args.rest is not None)
     remote = hosts.load().one(args["host"])
-    command = _command(args, defaults)
-    spec = with_options(_spec(name, command, defaults, remote), args, remote)
+    command = command_of(name, args.words[1:], args.rest, defaults)
+    spec = with_options(spec_of(name, command, defaults, remote), args, remote)
     return submit_and_stay(remote, spec, args)
 
 
@@ -66,6 +66,13 @@ def here() -> str:
         raise usage("the current directory does not exist any more", "cd somewhere else first") from None
 
 
+def defaults_of(name: str, args: Arguments, has_command: bool) -> JobDefaults | None:
+    """What orch.toml says of the job."""
+    defaults = _defaults(name, has_command)
+    _check_empty(args, defaults)
+    return defaults
+
+
 def _defaults(name: str, has_command: bool) -> JobDefaults | None:
     try:
         return config.project_job(name, here())
@@ -76,14 +83,14 @@ def _defaults(name: str, has_command: bool) -> JobDefaults | None:
         return None
 
 
-def _command(args: Arguments, defaults: JobDefaults | None) -> str:
-    name, given = args.words[0], args.words[1:]
-    if given and args.rest is not None:
+def command_of(name: str, given: Sequence[str], rest: Sequence[str] | None, defaults: JobDefaults | None) -> str:
+    """What is to run, as one line for a shell."""
+    if given and rest is not None:
         raise usage("there is a COMMAND and an argument vector behind --: which one?", "orch help run")
-    if args.rest is not None:
-        if not args.rest:
+    if rest is not None:
+        if not rest:
             raise usage("there is nothing behind --", f"orch run {name} -- PROGRAM ARG...")
-        return shlex.join(args.rest)
+        return shlex.join(rest)
     if given:
         return _typed() if given[0] == "-" else given[0]
     if defaults is None or defaults.command is None:
@@ -102,7 +109,8 @@ def _typed() -> str:
         raise usage("COMMAND was to come from standard input, which cannot be read", "orch help run") from None
 
 
-def _spec(name: str, command: str, defaults: JobDefaults | None, remote: Remote) -> JobSpec:
+def spec_of(name: str, command: str, defaults: JobDefaults | None, remote: Remote) -> JobSpec:
+    """The job, before the command line changes it."""
     if defaults is None:
         return JobSpec(name, command, here() if remote.transport.here else None)
     cwd = defaults.cwd if remote.transport.here else paths.elsewhere(defaults.cwd)
@@ -170,9 +178,12 @@ def submit_and_stay(remote: Remote, spec: JobSpec, args: Arguments) -> int:
 
 def _announce(submitted: Submitted, args: Arguments) -> None:
     if args["json"]:
-        document({"job": submitted.job, "created": submitted.created, "tasks": submitted.tasks})
+        told = {"job": submitted.job, "created": submitted.created, "tasks": submitted.tasks}
+        document({**told, "remarks": submitted.remarks} if submitted.remarks else told)
     else:
         (note if args["follow"] else say)(_line(submitted))
+        for text in submitted.remarks:
+            note_of_link(f"{submitted.job['host']}: {text}")
 
 
 def _line(submitted: Submitted) -> str:

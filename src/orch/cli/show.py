@@ -8,6 +8,7 @@ from typing import Any
 from orch.model import called, is_live, label
 from orch.ops import hosts
 from orch.ops.jobs import show
+from orch.transport import Off
 from orch_agent.model import JobView
 
 from . import autopsy, options
@@ -26,7 +27,15 @@ COMMAND = Command(
 
 def main(args: Arguments) -> int:
     """Show one run."""
-    shown = show(hosts.load(), args.words[0], args["host"])
+    known = hosts.load()
+    try:
+        shown = show(known, args.words[0], args["host"])
+    except Off as off:
+        from orch.ops.archives import ends
+
+        if ends(known, off, args.words):
+            off.hint = f"orch logs {args.words[0]}    # its log is kept here\n{off.hint}"
+        raise
     if args["json"]:
         document(shown)
     else:
@@ -42,6 +51,8 @@ def _lines(shown: Mapping[str, Any]) -> Iterator[str]:
     if shown["autopsy"]:
         yield from ["", colour("Why", RED), f"  {clean(shown['why'])}"]
         yield from _table(autopsy.facts(job, shown["autopsy"], shown["usage_curve"]))
+    if shown.get("remarks"):
+        yield from ["", colour("Said when it was submitted", BOLD), *(f"  {clean(text)}" for text in shown["remarks"])]
     if shown["attempts"]:
         yield from ["", colour("Attempts before", BOLD), *map(_attempt, shown["attempts"])]
     if shown["next"]:

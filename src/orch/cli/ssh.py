@@ -7,9 +7,11 @@ and goes through the connection that was made here.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from orch.errors import OrchError
 from orch.ops import hosts
+from orch.remote import Remote
 
 from . import child
 from .args import Arguments, Command
@@ -36,11 +38,15 @@ where the connection is lost.""",
 
 def main(args: Arguments) -> int:
     """Take the person there, and come back with the exit status."""
-    remote = hosts.load().one(args.words[0] if args.words else None)
+    return enter(hosts.load().one(args.words[0] if args.words else None), args.rest)
+
+
+def enter(remote: Remote, command: Sequence[str] | None) -> int:
+    """The person's shell there, or the words of ``command`` in it; gives its exit status."""
     terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)
     asks = is_terminal(sys.stderr)
     try:
-        argv = remote.transport.login(" ".join(args.rest or ()) or None, terminal, asks)
+        argv = remote.transport.login(" ".join(command or ()) or None, terminal, asks)
     except OrchError as error:
         if asks or error.kind != "not_authorised":
             raise

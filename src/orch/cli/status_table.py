@@ -81,8 +81,8 @@ def _columns(told: Sequence[HostStatus], every: Sequence[Row]) -> list[str]:
     optional = {
         "RUN": len(set(names)) < len(names),
         "HOST": len(told) > 1,
-        "SEEN": any(host.error and host.jobs for host in told),
-        "REASON": any(_reason(row.job) for row in every),
+        "SEEN": any((host.error or host.kept) and host.jobs for host in told),
+        "REASON": any(map(_reason, every)),
     }
     return [column for column in _CELLS if optional.get(column, True)]
 
@@ -97,9 +97,11 @@ def _memory(jobs: Sequence[JobView]) -> str:
     return size(max((one["mem_peak_bytes"] for one in jobs if one.get("mem_peak_bytes") is not None), default=None))
 
 
-def _reason(job: JobView) -> str:
-    """What holds it; how one ended is for ``show`` to say."""
-    return (job["reason"] or "") if is_live(job) else ""
+def _reason(row: Row) -> str:
+    """What holds it; how one ended is for ``show`` to say, and of a host that is off nobody knows."""
+    if not is_live(row.job):
+        return ""
+    return f"as last seen: its host is {row.host.off}" if row.host.off else row.job["reason"] or ""
 
 
 def _age(host: HostStatus) -> str:
@@ -113,8 +115,8 @@ _CELLS: Mapping[str, Callable[[Row], str]] = {
     "STATE": lambda row: str(row.job["state"]),
     "STARTED": lambda row: local_time(row.job["started_at"]),
     "MEMORY": lambda row: _memory(row.jobs),
-    "SEEN": lambda row: f"{_age(row.host)} ago" if row.host.error else "now",
-    "REASON": lambda row: _reason(row.job),
+    "SEEN": lambda row: f"{_age(row.host)} ago" if row.host.error or row.host.kept else "now",
+    "REASON": _reason,
 }
 """The columns, in their order."""
 

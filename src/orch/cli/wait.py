@@ -34,11 +34,21 @@ def main(args: Arguments) -> int:
     """Wait, then say how it went."""
     with while_waiting():
         try:
-            waited = wait(hosts.load(), args.words, args["timeout"], args["any"], args["host"], note_of_link)
+            known = hosts.load()
+            waited = wait(known, args.words, args["timeout"], args["any"], args["host"], note_of_link)
         except KeyboardInterrupt:
             note(f"\nstopped waiting; the jobs run on: orch status {' '.join(args.words)}")
             return INTERRUPTED
-        return _tell(waited, args)
+        status = _tell(waited, args)
+        _keep(known, waited)
+        return status
+
+
+def _keep(known: hosts.Hosts, waited: Waited) -> None:
+    """What has ended on a host that may vanish is kept here; how it ended is told by then."""
+    from orch.ops.kept import keep_ended
+
+    keep_ended(known, waited.jobs, note_of_link)
 
 
 def _tell(waited: Waited, args: Arguments) -> int:

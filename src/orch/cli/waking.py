@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from orch.errors import OrchError
 from orch.model import Host
-from orch.transport import Off
+from orch.transport import Closed, Off
 
 from .output import note_of_link
 
 T = TypeVar("T")
-_CLOSING = 150.0  # seconds that a host may take to stop, once it takes no more jobs
+_CLOSING = 630.0  # seconds: no host takes longer to stop, or to open again where it is not stopped
 _PAUSE = 2.0
 
 
@@ -26,13 +26,32 @@ def awake(hosts: Mapping[str, Host], work: Callable[[], T]) -> T:
         except Off as off:
             _start(hosts[off.host], off)
             return work()
-        except OrchError as error:
-            if error.kind != "stopped" or time.monotonic() > until:
+        except Closed as closed:
+            # Its agent lives to the very end of a stop; whether it is stopping its provider knows.
+            host = hosts[closed.host]
+            state = _off(host)
+            if state is not None:
+                _start(host, state)
+                return work()
+            if time.monotonic() > until:
                 raise
             if not is_told:
-                note_of_link(f"{error.message}; waiting for that")
+                note_of_link(f"{closed.message}; waiting for that")
                 is_told = True
             time.sleep(_PAUSE)
+
+
+def _off(host: Host) -> Off | None:
+    """What ``host`` is instead of running; None where nobody can tell."""
+    from orch.ops import machines
+
+    try:
+        machines.must_run(host)
+    except Off as off:
+        return off
+    except OrchError:
+        return None  # the host itself is asked again
+    return None
 
 
 def _start(host: Host, off: Off) -> None:

@@ -11,11 +11,13 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from orch.model import HostStatus, is_live
 
+from . import output
 from .output import is_terminal, note, say
 from .status_table import as_json, lines, notes, rows, waiting
 
@@ -27,29 +29,49 @@ _PIECES = re.compile(r"\x1b\[[0-9;]*m|.", re.DOTALL)
 Ask = Callable[[], list[HostStatus]]
 
 
-def watch(ask: Ask, json_lines: bool = False) -> int:
+class Sight(NamedTuple):
+    """What is shown besides the jobs: lines above and below them, the whole for a program.
+
+    ``gist``: what of the lines above counts as a change.
+    """
+
+    above: Sequence[str]
+    below: Sequence[str]
+    gist: str
+    document: Mapping[str, Any]
+
+
+def plain(told: Sequence[HostStatus]) -> Sight:
+    """Of hosts as such."""
+    return Sight([], list(notes(told)), "", as_json(told))
+
+
+def watch(ask: Ask, json_lines: bool = False, sight: Callable[[Sequence[HostStatus]], Sight] = plain) -> int:
     """Show status until somebody has seen enough; never returns by itself."""
     if json_lines or not is_terminal(sys.stdout):
-        return _blocks(ask, json_lines)
+        return _blocks(ask, json_lines, sight)
     wake = threading.Event()
     with _screen(wake):
         sys.stdout.write(CLEAR)
         while True:
             told = ask()
-            _draw(told)
+            _draw(told, sight(told))
             while wake.wait(INTERVAL):  # the window has another size
                 wake.clear()
-                _draw(told)
+                _draw(told, sight(told))
 
 
-def _blocks(ask: Ask, json_lines: bool) -> int:
+def _blocks(ask: Ask, json_lines: bool, sight: Callable[[Sequence[HostStatus]], Sight]) -> int:
     pause, last = threading.Event(), ""
     while True:
         told = ask()
-        block = json.dumps(as_json(told)) if json_lines else "\n".join([*lines(told, live_first=True), *notes(told)])
-        if (gist := _gist(told)) != last:
+        seen = sight(told)
+        if (gist := f"{seen.gist}\n{_gist(told)}") != last:
             last = gist
-            say(block + ("" if json_lines else "\n"))
+            if json_lines:
+                sys.stdout.write(json.dumps(seen.document) + "\n")
+            else:
+                say("\n".join([*seen.above, *lines(told, live_first=True), *seen.below, ""]))
             sys.stdout.flush()
         pause.wait(INTERVAL)
 
@@ -59,10 +81,11 @@ def _gist(told: Sequence[HostStatus]) -> str:
     return "\n".join([*lines(told), *waiting(told), *(host.error or "" for host in told)])
 
 
-def _draw(told: Sequence[HostStatus]) -> None:
+def _draw(told: Sequence[HostStatus], seen: Sight) -> None:
     width, height = os.get_terminal_size(sys.stdout.fileno())
-    live = sum(is_live(row.job) for row in rows(told))
-    sys.stdout.write(frame(lines(told, live_first=True), width, height, live, list(notes(told))))
+    live = len(seen.above) + sum(is_live(row.job) for row in rows(told))
+    below = [output.spoken(line) for line in seen.below]
+    sys.stdout.write(frame([*seen.above, *lines(told, live_first=True)], width, height, live, below))
     sys.stdout.flush()
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from orch import answers
 from orch.errors import OrchError, usage
 from orch.model import Host, is_live, is_meant
-from orch.providers import provider_of
+from orch.providers import kept, provider_of
 from orch.providers.base import Archive, Archived, Run
 from orch.transport import Off
 from orch_agent.model import JobRef, JobView
@@ -31,18 +31,47 @@ class Past(NamedTuple):
 
 def past(hosts: Hosts, off: Off, request: Mapping[str, Any]) -> Past:
     """What is left of the job of a request for a log, which met a host that is off; ``off`` itself without archive."""
-    host = hosts.config.host(off.host)
-    provider = provider_of(host)
-    archive = provider.archive(host) if isinstance(provider, Archived) else None
+    archive = _archive(hosts, off)
     if archive is None:
         raise off
+    run = archive.find(JobRef.parse(request["job"]))
+    if run is None:
+        raise OrchError("not_found", f"{off.message}, and {archive.where} has no log of {request['job']}", off.hint)
+    return _past(off, archive, run, request)
+
+
+def may_have(hosts: Hosts, off: Off, ref: str) -> bool:
+    """Whether the run may be left where the host that is off leaves logs; of copies on this machine that is known."""
+    archive = _archive(hosts, off)
+    return not isinstance(archive, kept.Kept) or archive.find(JobRef.parse(ref)) is not None
+
+
+def _archive(hosts: Hosts, off: Off) -> Archive | None:
+    host = hosts.config.host(off.host)
+    provider = provider_of(host)
+    return provider.archive(host) if isinstance(provider, Archived) else None
+
+
+def left_behind(hosts: Hosts, request: Mapping[str, Any]) -> Past | None:
+    """What was kept here of a job whose host is no more; of several the newest. None where nothing was."""
+    gone = [Host(name, "codespaces") for name in kept.hosts() if name not in hosts.config.hosts]
+    found = [(host, kept.Kept(host), kept.Kept(host).find(JobRef.parse(request["job"]))) for host in gone]
+    runs = [
+        (str((run.ended or {}).get("ended_at")), host.name, archive, run)
+        for host, archive, run in found
+        if run is not None
+    ]
+    if not runs:
+        return None
+    _, name, archive, run = max(runs, key=lambda one: one[:2])
+    return _past(Off(name, "absent"), archive, run, request)
+
+
+def _past(off: Off, archive: Archive, run: Run, request: Mapping[str, Any]) -> Past:
     if "reader" in request:
         why = f"{off.message}, and {archive.where} does not know what a reader has seen: --new has to wait"
         raise OrchError("refused", why, f"{off.hint}\norch logs {request['job']} --tail 100")
     pattern = _pattern(request.get("grep"))
-    run = archive.find(JobRef.parse(request["job"]))
-    if run is None:
-        raise OrchError("not_found", f"{off.message}, and {archive.where} has no log of {request['job']}", off.hint)
     lines = archive.lines(run, _moment(request.get("since")), request.get("tail"))
     matching = (line for line in lines if pattern.search(line.rstrip(b"\r\n"))) if pattern else lines
     return Past(Off(off.host, off.state).message, archive.where, run, matching)
@@ -50,11 +79,9 @@ def past(hosts: Hosts, off: Off, request: Mapping[str, Any]) -> Past:
 
 def ends(hosts: Hosts, off: Off, refs: Sequence[str]) -> list[JobView] | None:
     """Jobs that have ended on a host that is off, by the archive or as last seen; None where one's end is not known."""
-    host = hosts.config.host(off.host)
-    provider = provider_of(host)
-    archive = provider.archive(host) if isinstance(provider, Archived) else None
-    kept = cache.load(host)
-    found = [_end_of(JobRef.parse(ref), host, archive, list(kept.jobs) if kept else []) for ref in refs]
+    host, archive = hosts.config.host(off.host), _archive(hosts, off)
+    seen = cache.load(host)
+    found = [_end_of(JobRef.parse(ref), host, archive, list(seen.jobs) if seen else []) for ref in refs]
     return None if None in found else [job for job in found if job is not None]
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from orch import answers, paths
+from orch import answers, files, paths
 from orch.errors import OrchError
 from orch.model import Host, HostStatus, is_live, is_meant
 from orch_agent import wire
@@ -17,23 +17,20 @@ from orch_agent.model import JobRef, JobView
 _KEPT = ("jobs", "packed", "host")
 
 
-def save(told: HostStatus) -> None:
-    """Remember how a host was."""
-    keep(told.host, {"jobs": list(wire.packed(told.jobs)), "packed": True, "host": told.facts}, told.as_of)
+def save(told: HostStatus, as_asked: bool = True) -> None:
+    """Remember how a host was; ``as_asked``: as it said."""
+    said = {"jobs": list(wire.packed(told.jobs)), "packed": True, "host": told.facts}
+    keep(told.host, said, told.as_of, as_asked)
 
 
-def keep(host: Host, said: Mapping[str, Any], as_of: float | None) -> None:
+def keep(host: Host, said: Mapping[str, Any], as_of: float | None, as_asked: bool = True) -> None:
     """Remember an answer as it came; a reader sees the old one or the new one, whole."""
-    target = paths.status_cache(host.name)
-    aside = f"{target}.{os.getpid()}"
-    text = json.dumps({"as_of": as_of, **{key: said[key] for key in _KEPT if key in said}})
+    kept = {key: said[key] for key in _KEPT if key in said}
+    text = json.dumps({"as_of": as_of, "as_asked": as_asked, **kept})
     try:
-        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(aside, target)
+        files.write_whole(paths.status_cache(host.name), text)
     except OSError:
-        _forget(aside)
+        return
 
 
 def add(host: Host, job: JobView) -> None:
@@ -42,7 +39,8 @@ def add(host: Host, job: JobView) -> None:
     An earlier run of its name that was live is so no more; how it ended is not known here.
     """
     kept = load(host) or HostStatus(host, [], {}, time.time())
-    save(kept._replace(jobs=[*(one for one in kept.jobs if not _gives_way(one, job)), job]))
+    jobs = [*(one for one in kept.jobs if not _gives_way(one, job)), job]
+    save(kept._replace(jobs=jobs), as_asked=kept.kept and not is_live(job))
 
 
 def _gives_way(one: JobView, to: JobView) -> bool:
@@ -51,25 +49,26 @@ def _gives_way(one: JobView, to: JobView) -> bool:
     return bool(one["run"] == to["run"] or (one["run"] < to["run"] and is_live(one)))
 
 
+def is_known(name: str) -> bool:
+    """Whether a host of that name has ever told of its jobs."""
+    return os.path.exists(paths.status_cache(name))
+
+
 def forget(host: Host) -> None:
     """There is no such host any more."""
-    _forget(paths.status_cache(host.name))
-
-
-def _forget(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return
+    files.remove(paths.status_cache(host.name))
 
 
 def load(host: Host) -> HostStatus | None:
-    """The last answer of ``host``, or None where there is none that can be read."""
+    """The last answer of ``host``, or None where there is none that can be read.
+
+    ``kept`` says whether that is all that is known; else a job was submitted since.
+    """
     try:
         with open(paths.status_cache(host.name), encoding="ascii") as file:
             kept = json.load(file)
         told = answers.checked(host.name, {key: kept[key] for key in _KEPT if key in kept})
-        return HostStatus(host, told["jobs"], told["host"], _time(kept["as_of"]))
+        return HostStatus(host, told["jobs"], told["host"], _time(kept["as_of"]), kept=kept.get("as_asked") is True)
     except (OSError, ValueError, TypeError, KeyError, RecursionError, OrchError):
         return None
 
@@ -77,10 +76,10 @@ def load(host: Host) -> HostStatus | None:
 def names() -> list[str]:
     """The names of jobs on any host, as last seen; for completion, which must not wake anybody."""
     try:
-        files = sorted(os.listdir(paths.status_caches()))
+        found = sorted(os.listdir(paths.status_caches()))
     except OSError:
         return []
-    hosts = [Host(file.removesuffix(".json"), "") for file in files if file.endswith(".json")]
+    hosts = [Host(file.removesuffix(".json"), "") for file in found if file.endswith(".json")]
     told = [kept for kept in map(load, hosts) if kept]
     return sorted({str(job["name"]) for kept in told for job in kept.jobs})
 

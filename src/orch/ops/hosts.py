@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from orch import config, settings
+from orch import config, paths, settings
 from orch.answers import nonsense
 from orch.errors import OrchError, nearest, of_host
-from orch.model import Host, HostStatus, is_meant
+from orch.model import Host, HostStatus, is_live, is_meant
 from orch.providers import provider_of
-from orch.providers.base import Cloud
+from orch.providers.base import Startable
 from orch.remote import Answer, Remote
-from orch.transport import Off
+from orch.transport import NeverUsed, Off
 from orch_agent.model import UNKNOWN_JOB, JobRef, JobView
 
 from . import cache
 from .parallel import Asked
 
 PATIENCE = 10.0  # seconds a host is given before it counts as silent
+_REST = 60.0  # seconds between two looks at a host that counts visits
 _MORE = 1.0  # seconds that the others are given once every job is found
 _Said = list[JobView] | Exception
 
@@ -83,14 +86,30 @@ class Hosts(NamedTuple):
         return list(grouped.values())
 
 
+only = ""
+"""The provider whose hosts alone there are, for a face that knows no others; empty: there are all."""
+
+
 def load() -> Hosts:
-    """The configured hosts; every one's options are checked, none is contacted."""
-    loaded = config.load()
+    """The configured hosts, and the codespaces in use; every one's options are checked, none is contacted."""
+    loaded = _meant(config.load())
     for host in loaded.hosts.values():
         known = {**provider_of(host).options, **settings.OPTIONS}
         config.check_keys(host.options, known, host.source, f"[hosts.{host.name}]")
         settings.of(host)
     return Hosts(loaded)
+
+
+def _meant(loaded: config.Config) -> config.Config:
+    if only == "" and not os.path.exists(paths.codespaces()):
+        return loaded
+    from orch.providers import codespaces
+
+    found = {**codespaces.remembered(loaded, is_used=None if only else cache.is_known), **loaded.hosts}
+    if only == "":
+        return loaded._replace(hosts={**loaded.hosts, **found})
+    found = {name: host for name, host in found.items() if host.provider == only}
+    return loaded._replace(hosts=found, default_host=next(iter(found)) if len(found) == 1 else None)
 
 
 def connect(host: Host) -> Remote:
@@ -101,12 +120,45 @@ def connect(host: Host) -> Remote:
 def usd_per_hour(told: HostStatus) -> float | None:
     """What the host costs an hour, as it is now; asks nobody."""
     provider = provider_of(told.host)
-    return provider.usd_per_hour(told.host, told.state) if isinstance(provider, Cloud) else None
+    return provider.usd_per_hour(told.host, told.state) if isinstance(provider, Startable) else None
+
+
+def recent(remote: Remote) -> HostStatus | None:
+    """What a host that counts visits said, where a mere look is to do with that. None where it has to be asked.
+
+    It is asked once a minute; while a job lives, and somebody is connected anyway, always. One that may not stop
+    itself, and should have, is not asked any more: each visit would keep it awake, and paid for.
+    """
+    if not remote.transport.counts_visits or remote.transport.is_shut():
+        return None
+    known = cache.load(remote.host)
+    if known is None or not known.kept:
+        return None
+    if remote.transport.is_open() and any(map(is_live, known.jobs)):
+        return None
+    is_recent = 0 <= time.time() - (known.as_of or 0) < _REST
+    return known if is_recent or is_overdue(known) else None
+
+
+def heard(remote: Remote, jobs: Sequence[JobView]) -> None:
+    """Remember what a host that is not asked again soon has said of some jobs."""
+    if remote.transport.counts_visits:
+        for job in jobs:
+            cache.add(remote.host, job)
+
+
+def is_overdue(told: HostStatus) -> bool:
+    """Whether it has been idle for so long that it would have stopped itself, if it may."""
+    facts, idle = told.facts.get("codespace"), told.facts.get("idle_seconds")
+    if told.error or not isinstance(facts, dict) or idle is None or facts.get("can_stop") is True:
+        return False
+    limit, age = facts.get("idle_stop_seconds"), time.time() - (told.as_of or 0)
+    return isinstance(limit, int | float) and 0 < limit <= idle + max(0.0, age)
 
 
 def _jobs(remote: Remote, refs: Sequence[str]) -> list[JobView]:
-    jobs: list[JobView] = status_of(remote, refs, False)["jobs"]
-    return jobs
+    kept = recent(remote)
+    return list(kept.jobs if kept else status_of(remote, refs, False)["jobs"])
 
 
 def runs_of(remote: Remote, refs: Sequence[str]) -> list[str]:
@@ -128,6 +180,8 @@ def status_of(remote: Remote, names: Sequence[str], show_all: bool) -> Answer:
     request = {"names": list(names), "all": show_all, "packed": True}
     try:
         return remote.call("status", {key: value for key, value in request.items() if value}, PATIENCE)
+    except NeverUsed:
+        return Answer(remote.host.name, {"jobs": [], "host": {}})
     except OrchError as error:
         if error.kind != "not_found":
             raise
@@ -195,7 +249,8 @@ def _unknown(ref: str, remotes: Sequence[Remote]) -> OrchError:
 
 def no_job(refs: Sequence[str], place: str) -> OrchError:
     """Nobody has them; one may be a misspelling of another that this laptop has seen."""
-    near = nearest(JobRef.parse(refs[0]).name, cache.names())
+    typed = {JobRef.parse(ref).name.lower() for ref in refs}
+    near = nearest(JobRef.parse(refs[0]).name, [name for name in cache.names() if name.lower() not in typed])
     hint = f"did you mean {near}?\norch status --all" if near else "orch status --all"
     return OrchError("not_found", f"there is no job called {', '.join(refs)} on {place}", hint)
 
@@ -216,5 +271,5 @@ def _unreachable(ref: str, name: str, error: Exception) -> Exception:
         return error
     then = f"{ref} was on {name} when that was last seen: "
     if isinstance(error, Off):
-        return Off(name, error.state, then)
+        return Off(name, error.state, then, hint=error.hint)
     return OrchError(error.kind, then + error.message, error.hint)

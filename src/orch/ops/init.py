@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from orch import paths
+from orch import files, paths
 from orch.config import LOCAL, table_of
 from orch.errors import OrchError, usage
 from orch.model import Host
@@ -47,12 +47,8 @@ def write(host: Host, overwrite: bool = False) -> str:
     connect(host._replace(source=target))  # says what is wrong with an address
     if exists() and not overwrite:
         raise OrchError("refused", f"{target} exists and stays as it is", _instead(host, target))
-    aside = f"{target}.{os.getpid()}"
     try:
-        os.makedirs(os.path.dirname(target) or ".", mode=0o700, exist_ok=True)
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(_text(host))
-        os.replace(aside, target)
+        files.write_whole(target, _text(host), 0o644)
     except OSError as error:
         raise OrchError(
             "refused", f"cannot write {target}: {error.strerror}", "ORCH_CONFIG=FILE names another"

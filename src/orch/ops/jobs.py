@@ -10,18 +10,20 @@ from orch.remote import Remote
 from orch_agent import wire
 from orch_agent.model import JobRef, JobSpec, JobView
 
-from .hosts import Hosts, runs_of
+from .hosts import Hosts, heard, runs_of
 
 
 def show(hosts: Hosts, ref: str, host: str | None = None) -> dict[str, Any]:
     """Everything known of one run. Of its environment only the names: the values may be anybody's secret."""
     remote = hosts.of_job(ref, host)
     answer = remote.call("show", {"job": ref})
+    heard(remote, [answer["job"]])
     spec: dict[str, Any] = answer["spec"]
     known = ("job", "why", "autopsy", "attempts", "usage_curve", "log_tail", "log_size_bytes", "log_lost_bytes")
     following = answer.get("next") or {}
     return {
         **{key: answer.get(key) for key in known},
+        **({"remarks": answer["remarks"]} if "remarks" in answer else {}),
         "next": remote.typed(following["command"]) if following.get("there") else following.get("command"),
         "tty": spec.get("tty", True),
         "keep_children": spec.get("keep_children", False),

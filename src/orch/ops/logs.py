@@ -18,6 +18,7 @@ from orch.transport import Completed, Stream
 from orch_agent import wire
 from orch_agent.model import JobView
 
+from .hosts import heard
 from .patience import PAUSES, Patience, Tell, unheard
 
 
@@ -54,6 +55,7 @@ class Log:
         self._note = b""
         header, self._stream = self._patience.go(lambda: remote.open("logs", request), surely)
         self.job: JobView = header["job"]
+        heard(remote, [self.job])
         self.tty = bool(header.get("tty", True))
         self._offset: int = header["offset"]
         self._size: int = header["size"]

@@ -2,6 +2,7 @@
 
 Invariants
 - Nothing that would end a job is done while one runs or waits, unless somebody insists.
+- A host that may be stopping takes no jobs, whatever has become of the call that was to stop it.
 - What starts a machine says so, and waits until the machine answers.
 """
 
@@ -15,9 +16,9 @@ from functools import partial
 from orch.errors import OrchError
 from orch.model import Host, is_live
 from orch.providers import provider_of
-from orch.providers.base import Cloud, Plan, Tell, reached
+from orch.providers.base import Cloud, Plan, Startable, Tell, reached
 from orch.remote import Remote
-from orch.transport import LinkDown, Off
+from orch.transport import LinkDown, NeverUsed, Off
 from orch_agent.model import JobView
 
 from . import cache
@@ -30,13 +31,21 @@ _CLOSED = 600.0  # seconds for which a host takes no jobs, if nobody says that i
 _COULD_START = ("creating", "starting", "stopped", "stopping")
 
 
-def cloud_of(host: Host) -> Cloud:
-    """The provider of ``host``, which must be one that makes hosts."""
+def startable(host: Host) -> Startable:
+    """The provider of ``host``, which must be one that starts hosts."""
     provider = provider_of(host)
-    if not isinstance(provider, Cloud):
+    if not isinstance(provider, Startable):
         what = "this machine" if host.provider == "local" else "a machine that is there already"
         says = f"{host.name} is {what}: orch neither makes nor starts it"
         raise OrchError("refused", says, "orch hosts    # those of provider ec2 are orch's to make")
+    return provider
+
+
+def cloud_of(host: Host) -> Cloud:
+    """The provider of ``host``, which must be one that makes hosts as they are configured."""
+    provider = startable(host)
+    if not isinstance(provider, Cloud):
+        raise OrchError("refused", f"{host.name} is a codespace: orch up does not make it", "cs create")
     return provider
 
 
@@ -45,9 +54,10 @@ def cloud_of(host: Host) -> Cloud:
 
 def start(host: Host, tell: Tell) -> Remote:
     """See to it that ``host`` runs and answers."""
-    cloud_of(host).start(host, tell)
+    startable(host).start(host, tell)
     remote = connect(host)
     _reach(remote, tell)
+    _open(remote)  # to start one undoes a stop that came to nothing
     return remote
 
 
@@ -62,37 +72,60 @@ def _reach(remote: Remote, tell: Tell) -> None:
 
 def can_start(host: Host, off: Off) -> bool:
     """Whether there is something to start, and somebody who can."""
-    return off.state in _COULD_START and isinstance(provider_of(host), Cloud)
+    return off.state in _COULD_START and isinstance(provider_of(host), Startable)
 
 
-def stop(host: Host, force: bool, tell: Tell) -> None:
-    """Stop ``host``, on which nothing runs or waits, or ``force``."""
-    cloud = cloud_of(host)
-    with _closed(host, "is about to stop", force, f"orch stop {host.name} --force    # ends them as NODE_FAIL"):
-        cloud.stop(host, tell)
+def must_run(host: Host) -> None:
+    """An ``Off`` where ``host`` does not run, as its provider says now; a host that nobody can start runs."""
+    provider = provider_of(host)
+    if isinstance(provider, Startable):
+        provider.must_run(host)
+
+
+def stop(host: Host, force: bool, tell: Tell, idle: float = 0.0) -> None:
+    """Stop ``host``, on which nothing runs or waits, or ``force``; ``idle``: nor anybody was for so many seconds."""
+    cloud = startable(host)
+    hint = f"orch stop {host.name} --force    # ends them as NODE_FAIL"
+    with _closed(host, "is about to stop", force, hint, tell, idle) as told:
+        cloud.stop(host, told)
 
 
 @contextmanager
-def _closed(host: Host, why: str, force: bool, hint: str) -> Iterator[None]:
-    """Inside, ``host`` takes no jobs, and has none, or ``force``. It takes them again after a failure."""
+def _closed(host: Host, why: str, force: bool, hint: str, tell: Tell, idle: float = 0.0) -> Iterator[Tell]:
+    """Inside, ``host`` takes no jobs, and has none, or ``force``. It takes them again where nothing was done to it: no
+    step was told to the ``Tell`` that this gives, or the step was denied.
+    """
     remote = connect(host)
-    is_closed = _close(remote, why, force, hint)
+    is_closed, steps = _close(remote, why, force, hint, idle), list[str]()
+
+    def told(what: str, status: str) -> None:
+        steps.append(what)
+        tell(what, status)
+
     try:
-        yield
-    except BaseException:
-        if is_closed:
+        yield told
+    except BaseException as error:
+        is_denied = isinstance(error, OrchError) and error.kind != "host"
+        if is_closed and (is_denied or not steps):
             _open(remote)
         raise
 
 
-def _close(remote: Remote, why: str, force: bool, hint: str) -> bool:
+def _close(remote: Remote, why: str, force: bool, hint: str, idle: float) -> bool:
     """Whether it runs, and takes no more jobs; what it says of its jobs is remembered."""
     name = remote.host.name
     try:
-        names = remote.call("close", {"why": why, "seconds": _CLOSED, "even_so": force})["names"]
+        asked = {"why": why, "seconds": _CLOSED, "even_so": force, **({"idle": idle} if idle else {})}
+        names = remote.call("close", asked)["names"]
+    except NeverUsed:
+        return False
     except OrchError as error:
         if force or (isinstance(error, Off) and error.state != "starting"):
             return False
+        if error.kind == "refused":
+            with suppress(OrchError):
+                note_status(remote)
+            raise
         says = f"{error.message}; whether jobs run there is not known"
         raise OrchError(error.kind, says, f"{hint}\n{error.hint}") from None
     if names and not force:
@@ -133,8 +166,9 @@ def carry_out(
     if todo.interrupts:
         if when_idle:
             _await_free(host, tell)
-        with _closed(host, "is about to change", False, f"{again} --when-idle    # waits for them"):
-            cloud.carry_out(host, todo, tell, keep_failed)
+        hint = f"{again} --when-idle    # waits for them"
+        with _closed(host, "is about to change", False, hint, tell) as told:
+            cloud.carry_out(host, todo, told, keep_failed)
     else:
         cloud.carry_out(host, todo, tell, keep_failed)
     remote = connect(host)
@@ -165,13 +199,13 @@ def _await_free(host: Host, tell: Tell) -> None:
 
 def loss(host: Host) -> Sequence[tuple[str, str]]:
     """What is deleted with ``host``."""
-    return cloud_of(host).loss(host)
+    return startable(host).loss(host)
 
 
 def down(host: Host, force: bool, snapshot: bool, tell: Tell) -> None:
     """Delete ``host`` whole, on which nothing runs or waits, or ``force``."""
-    cloud = cloud_of(host)
+    cloud = startable(host)
     hint = f"orch down {host.name} --force{' --snapshot' * snapshot}    # ends them"
-    with _closed(host, "is about to be deleted", force, hint):
-        cloud.down(host, snapshot, tell)
+    with _closed(host, "is about to be deleted", force, hint, tell) as told:
+        cloud.down(host, snapshot, told)
     cache.forget(host)

@@ -12,7 +12,7 @@ from orch.transport import Off
 from orch_agent.model import JobRef, Refusal
 
 from . import cache
-from .hosts import Hosts, status_of
+from .hosts import Hosts, recent, status_of
 from .parallel import Asked
 
 _PATIENT = {"not_authorised": 60.0, "stopped": 30.0}
@@ -88,13 +88,21 @@ def status(
 
 def note_status(remote: Remote) -> HostStatus:
     """What one host says now, remembered."""
-    return _ask(remote, (), False)
+    return _told(remote, (), False)
 
 
 def _ask(remote: Remote, names: Sequence[str], show_all: bool) -> HostStatus:
+    kept = None if show_all else recent(remote)
+    if kept is not None:
+        refs = [JobRef.parse(name) for name in names]
+        return kept._replace(jobs=[one for one in kept.jobs if not refs or any(is_meant(one, ref) for ref in refs)])
+    return _told(remote, names, show_all)
+
+
+def _told(remote: Remote, names: Sequence[str], show_all: bool) -> HostStatus:
     """Cached are only answers to the plain question."""
     answer = status_of(remote, names, show_all)
     told = HostStatus(remote.host, answer["jobs"], answer["host"], time.time())
-    if not names and not show_all:
+    if told.facts and not names and not show_all:
         cache.keep(told.host, answer.said, told.as_of)
     return told

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from orch import settings
 from orch.errors import OrchError
+from orch.providers import provider_of
+from orch.providers.base import Minded
 from orch.remote import Answer, Remote
 from orch.transport import LinkDown, LinkLost
 from orch_agent import wire
@@ -23,11 +25,13 @@ class Submitted(NamedTuple):
     """``created`` is False where the same id had been submitted before.
 
     ``job`` is of an array the first of its ``tasks``, whose runs follow one another; of a single job these are None.
+    ``remarks``: what the host could not promise.
     """
 
     job: JobView
     created: bool
     tasks: int | None = None
+    remarks: Sequence[str] = ()
 
     @property
     def ref(self) -> str:
@@ -43,7 +47,9 @@ def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False, te
     """
     check_spec(spec)
     request: dict[str, object] = {"id": check_name(job_id, "submission id"), "spec": spec_fields(spec)}
-    if made := settings.of(remote.host):
+    provider = provider_of(remote.host)
+    told = provider.settings(remote.host) if isinstance(provider, Minded) else {}
+    if made := {**settings.of(remote.host), **told}:
         request["settings"] = made
     for _ in range(_TRIES if replace else 0):
         try:
@@ -73,7 +79,7 @@ def _submit(remote: Remote, request: Mapping[str, object], tell: Tell) -> Submit
             raise
         raise LinkLost(f"{error.message}; whether it was submitted is not known", unsure(request["id"])) from None
     cache.add(remote.host, answer["job"])
-    return Submitted(answer["job"], answer["created"], answer.get("tasks"))
+    return Submitted(answer["job"], answer["created"], answer.get("tasks"), answer.get("remarks", ()))
 
 
 def unsure(job_id: object) -> str:

@@ -11,7 +11,7 @@ from orch.remote import ANSWER, Answer, Remote
 from orch.transport import Off
 from orch_agent.model import JobView
 
-from .hosts import Hosts, runs_of
+from .hosts import Hosts, heard, runs_of
 from .parallel import as_they_end
 from .patience import Patience, Tell, unheard
 
@@ -85,7 +85,9 @@ def wait_on(
         stream.finish()
         return answer
 
-    return Patience(remote.host.name, tell, until=until).go(attempt, surely)
+    waited = Patience(remote.host.name, tell, until=until).go(attempt, surely)
+    heard(remote, waited["jobs"])
+    return waited
 
 
 def _ordered(refs: Sequence[str], seen: dict[str, list[JobView]]) -> list[JobView]:

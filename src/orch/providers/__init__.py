@@ -13,6 +13,7 @@ REGISTRY = {
     "local": "orch.providers.local",
     "ssh": "orch.providers.ssh",
     "ec2": "orch.providers.ec2",
+    "codespaces": "orch.providers.codespaces",
 }
 
 

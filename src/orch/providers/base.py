@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from orch.errors import OrchError
 from orch.model import Check, Host
 from orch.transport import LinkDown, Off, Transport
 from orch_agent.model import JobRef
@@ -58,6 +60,18 @@ def reached(ask: Callable[[], object], name: str, patience: float, tell: Tell) -
             return
 
 
+@contextmanager
+def under_way(what: str) -> Iterator[None]:
+    """Inside, something is waited for that goes on by itself: what goes wrong now says nothing against that."""
+    try:
+        yield
+    except OrchError as error:
+        if error.kind == "host" or isinstance(error, Off):
+            raise
+        says = f"{what}, and whether that is done is not known: {error.message}"
+        raise OrchError("host", says, error.hint) from None
+
+
 class Plan(NamedTuple):
     """What ``up`` would do. ``misses`` stand in its way; without ``facts`` there is nothing to do; ``notes`` are told
     besides. ``interrupts``: no job on the host would live through it. ``document``: what is handed to the cloud, for a
@@ -75,11 +89,37 @@ class Plan(NamedTuple):
 
 
 @runtime_checkable
-class Cloud(Protocol):
-    """A provider, perhaps, that makes hosts, and is paid for them.
+class Startable(Protocol):
+    """A provider, perhaps, whose hosts can be started, stopped and deleted, and are paid for.
 
-    Whatever it makes stops by itself, without this laptop. What was begun goes on when nobody watches any more; the
-    next ``plan`` finds it, and goes on from there. ``tell`` hears of every step.
+    A host stops by itself, without this laptop. ``tell`` hears of every step before it is taken. An error of another
+    kind than ``host`` says that the step was denied; what goes wrong while it is waited for is of kind ``host``.
+    """
+
+    def usd_per_hour(self, host: Host, state: str) -> float | None:
+        """What ``host`` costs in that state, as far as this laptop knows; asks nobody."""
+
+    def must_run(self, host: Host) -> None:
+        """An ``Off`` where it does not run, as its maker tells now, whatever the host itself says."""
+
+    def start(self, host: Host, tell: Tell) -> None:
+        """See to it that it runs."""
+
+    def stop(self, host: Host, tell: Tell) -> None:
+        """See to it that it is stopped. Its disk stays."""
+
+    def loss(self, host: Host) -> Sequence[tuple[str, str]]:
+        """What is deleted with the host; nothing where there is no host."""
+
+    def down(self, host: Host, snapshot: bool, tell: Tell) -> None:
+        """Delete all that it made, and nothing else; ``snapshot``: of the disk a copy stays."""
+
+
+@runtime_checkable
+class Cloud(Startable, Protocol):
+    """A provider, perhaps, that makes the hosts that the configuration describes.
+
+    What was begun goes on when nobody watches any more; the next ``plan`` finds it, and goes on from there.
     """
 
     def plan(self, host: Host, tell: Tell, move: bool = False) -> Plan:
@@ -91,26 +131,19 @@ class Cloud(Protocol):
     def settling(self, host: Host, plan: Plan) -> str:
         """A script for the machine's shell, once it can be reached: what is said to the machine itself."""
 
-    def usd_per_hour(self, host: Host, state: str) -> float | None:
-        """What ``host`` costs in that state, as far as this laptop knows; asks nobody."""
-
-    def start(self, host: Host, tell: Tell) -> None:
-        """See to it that it runs."""
-
-    def stop(self, host: Host, tell: Tell) -> None:
-        """See to it that it is stopped. Its disk stays."""
-
-    def loss(self, host: Host) -> Sequence[tuple[str, str]]:
-        """What is deleted with the host; nothing where there is no host."""
-
     def former(self, host: Host) -> Sequence[str]:
         """What a move has left behind, by name."""
 
     def leave(self, host: Host, tell: Tell) -> None:
         """Delete what a move has left behind: the machine that was the host before."""
 
-    def down(self, host: Host, snapshot: bool, tell: Tell) -> None:
-        """Delete all that it made, and nothing else; ``snapshot``: of the disk a copy stays."""
+
+@runtime_checkable
+class Minded(Protocol):
+    """A provider, perhaps, whose hosts have to be told what it knows of them."""
+
+    def settings(self, host: Host) -> Mapping[str, float]:
+        """What goes with every submission, and is kept on the host."""
 
 
 class Run(NamedTuple):
@@ -121,6 +154,9 @@ class Run(NamedTuple):
     ended: Mapping[str, object] | None
     stream: str
     """What the archive calls its log; empty where it wrote nothing."""
+
+    tty: bool = True
+    """Whether it had a terminal, which makes two characters of every newline."""
 
 
 class Stop(NamedTuple):

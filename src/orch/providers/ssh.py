@@ -42,7 +42,8 @@ def _transport(host: Host) -> SshTransport:
         raise _mistake(host, what, 'address = "me@box.example", or an alias of ~/.ssh/config')
     options = host.options.get("ssh_options", {}).items()
     words = [word for key, value in options for word in _option(host, key, value)]
-    return SshTransport(host, address, words, _home(host))
+    home = _home(host)
+    return SshTransport(host, address, words, {"ORCH_HOME": home} if home else {})
 
 
 def _mistake(host: Host, what: str, hint: str) -> ConfigError:

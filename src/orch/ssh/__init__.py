@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from orch.errors import OrchError
@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_=/.:@%+,-]+")
 
 
 class SshTransport:
-    """One host; ``options`` are words of ssh's command line, ``home`` is where orch keeps its own there."""
+    """One host; ``options`` are words of ssh's command line, ``variables`` are set there for whatever is run."""
 
     here = False
 
@@ -38,15 +38,25 @@ class SshTransport:
         host: Host,
         address: str,
         options: Sequence[str],
-        home: str = "",
+        variables: Mapping[str, str] = {},
         persist: str = "10m",
         door: Door | None = None,
+        counts_visits: bool = False,
     ) -> None:
         self.host = host
         self.connection = Connection(address, options, persist, door)
         self.home_setting = f'orch_home = "DIR" under [hosts.{host.name}]'
-        self._home = f'ORCH_HOME="{home}"; export ORCH_HOME; ' if home else ""
+        self.counts_visits = counts_visits
+        self._setting = "".join(f'{name}="{value}"; export {name}; ' for name, value in variables.items())
         self._terminal: Session | None = None
+
+    def is_open(self) -> bool:
+        """Whether there is a lane."""
+        return self.connection.is_open()
+
+    def is_shut(self) -> bool:
+        """Whether there is no way in, as far as is known."""
+        return self.connection.door.is_shut()
 
     def run(self, script: str, stdin: bytes, timeout: float | None = None) -> Completed:
         """Run ``script`` by the host's ``sh`` to its end."""
@@ -91,7 +101,7 @@ class SshTransport:
         """An ssh in front of this terminal; its place in the lane is kept until the next one is asked for."""
         assert all(map(_PLAIN.fullmatch, argv))  # the agent's own words: nothing that a shell would change
         session = self._keep(self._through_a_lane(lambda session: session))
-        return [*session.words("-t"), self.host.name, f"exec sh -c '{self._home}exec {' '.join(argv)}'"]
+        return [*session.words("-t"), self.host.name, f"exec sh -c '{self._setting}exec {' '.join(argv)}'"]
 
     def login(self, command: str | None, terminal: bool, asks: bool) -> list[str]:
         """The person's own ssh, through a lane; where there is none yet, ssh may ask for what it needs to make it."""
@@ -115,7 +125,7 @@ class SshTransport:
         """What the host's login shell is told: to run ``script``, which says ``BEGIN`` first."""
         assert not set(script) & set("'\\\n!")  # any login shell hands it on as it is
         said = BEGIN.decode().strip()
-        return f"exec sh -c 'echo; echo {said}; {self._home}{script}'"
+        return f"exec sh -c 'echo; echo {said}; {self._setting}{script}'"
 
     def _through_a_lane(self, attempt: Callable[[Session], T], until: float | None = None) -> T:
         """What ``attempt`` brings back, on a lane that is not crowded; one that turns out to be dead is made anew."""

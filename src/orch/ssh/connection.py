@@ -20,7 +20,8 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from orch import bundle, paths
 from orch.errors import OrchError
@@ -29,7 +30,6 @@ from orch.transport import LinkDown
 from .door import Door, Open, Way
 
 LANES, WIDTH = 64, 8  # at most so many connections of so many sessions; two are left for the person's own
-CONNECT = 30  # seconds in which a connection must be made, whatever it is that takes long
 _POLL = 0.02
 
 _FORCED = (
@@ -115,6 +115,18 @@ class Connection:
         for socket in filter(os.path.exists, lanes):
             disconnect(socket)
 
+    @contextmanager
+    def shut(self) -> Iterator[None]:
+        """Every lane ended, and none made before this ends: whoever loses one is not to come back meanwhile."""
+        lock = _opened(os.path.join(directory(), self._name) + ".lock")
+        try:
+            with suppress(Late):  # somebody else connects, and hangs
+                _await(lock, None, self.door.seconds)
+            self.close()
+            yield
+        finally:
+            os.close(lock)
+
     def connect(self, socket: str, until: float | None = None, asks: bool = False) -> bool:
         """See to it that an ssh listens at ``socket``; whether none did. ``asks``: it may ask the person for things.
 
@@ -124,7 +136,7 @@ class Connection:
         began = time.time()
         lock = _opened(start + ".lock")
         try:
-            _await(lock, until)
+            _await(lock, until, self.door.seconds)
             if _listens(socket):
                 return False
             if not asks and (said := _failed_since(start + ".err", began)):
@@ -146,7 +158,7 @@ class Connection:
         said = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             process = subprocess.Popen(
-                words if asks else [sys.executable, "-I", "-S", "-c", _STARTER, str(CONNECT), *words],
+                words if asks else [sys.executable, "-I", "-S", "-c", _STARTER, str(self.door.seconds), *words],
                 stdin=lock,
                 stdout=subprocess.DEVNULL,
                 stderr=None if asks else said,
@@ -164,7 +176,7 @@ class Connection:
             process.returncode = 0  # it goes on alone: whoever comes next may find the connection made
             raise Late("has not answered yet") from None
         if status and not asks and not _read(errors):
-            _write(errors, f"timed out: no connection within {CONNECT} s")  # the alarm says nothing by itself
+            _write(errors, f"timed out: no connection within {self.door.seconds} s")  # the alarm says nothing by itself
         if status:
             raise ConnectionFailed("" if asks else _read(errors))
 
@@ -216,8 +228,8 @@ def _locked(lock: int) -> bool:
     return True
 
 
-def _await(lock: int, until: float | None) -> None:
-    latest = time.monotonic() + CONNECT if until is None else until
+def _await(lock: int, until: float | None, seconds: float) -> None:
+    latest = time.monotonic() + seconds if until is None else until
     while not _locked(lock):
         if time.monotonic() >= latest:
             raise Late("has not answered another command yet, or ssh asks somebody something")

@@ -98,9 +98,14 @@ def _quoted(word: str) -> str:
 def attach_words(record: Record) -> tuple[str, list[str]]:
     """The session and the command line that shows it on a terminal; refuses where there is no tmux."""
     if not available():
-        hint = install_command()
-        is_command = not hint.startswith("install ")
-        raise Refusal("host", "attach needs tmux, which is not installed on this host", hint, is_command)
+        from .. import provision
+
+        failed = provision.finish()
+        if not available():
+            hint = install_command()
+            said = "attach needs tmux, which is not installed on this host"
+            said += " (%s)" % failed if failed else ""
+            raise Refusal("host", said, hint, not hint.startswith("install "))
     session = open_view(record)
     return session, ["tmux", "attach-session", "-t", "=" + session]
 
@@ -124,8 +129,8 @@ def install_command() -> str:
         ("dnf", "dnf install -y tmux"),
         ("yum", "yum install -y tmux"),
         ("apk", "apk add tmux"),
-        ("pacman", "pacman -S tmux"),
-        ("zypper", "zypper install tmux"),
+        ("pacman", "pacman -S --noconfirm tmux"),
+        ("zypper", "zypper install -y tmux"),
     ):
         if shutil.which(program):
             return sudo + command

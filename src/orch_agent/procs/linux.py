@@ -23,8 +23,13 @@ def _slurp(path: str) -> bytes:
 
 
 def boot_id() -> str:
-    """Differs after every boot of the kernel; the same in all containers on it."""
-    return _slurp("/proc/sys/kernel/random/boot_id").decode().strip()
+    """Differs after every boot of the kernel; the same in all containers on it, but for a codespace.
+
+    That is a container which starts by itself: its first process tells one start from another.
+    """
+    kernel = _slurp("/proc/sys/kernel/random/boot_id").decode().strip()
+    first = inspect(1) if "ORCH_CODESPACE" in os.environ else None
+    return "%s+%s" % (kernel, first.birth) if first else kernel
 
 
 def pids() -> list[int]:

@@ -10,7 +10,7 @@ import os
 import shlex
 import time
 
-from .. import idle, layout, supervision
+from .. import codespace, idle, layout, supervision
 from ..launch import detach, tmux
 from ..ledger import open_ledger
 from ..model import Refusal, rfc3339
@@ -34,6 +34,7 @@ def run(request: Request) -> Answer:
         "last_job_end": rfc3339(seen.last_end),
         "last_command": rfc3339(seen.last_use),
         "now": rfc3339(time.time()),
+        **({"codespace": codespace.facts()} if codespace.is_here() else {}),
     }
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO, Optional
 
-from .. import files, layout, logcap, logread, observe, wire
+from .. import files, idle, layout, logcap, logread, observe, wire
 from ..ledger import Record, open_ledger
 from ..model import Ended, check_name
 from .common import Request, count, find, number, shown, text
@@ -47,6 +47,7 @@ def stream(request: Request, out: BinaryIO) -> int:
 def _send(header: bytes, blocks: Iterator[bytes], out: BinaryIO) -> None:
     try:
         for block in itertools.chain([header], blocks):
+            idle.go_on()
             out.write(block)
             out.flush()
     except BrokenPipeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from .. import autopsy, blackbox, layout, logcap, logread, logtext, memory, observe, samples, wire
+from .. import autopsy, blackbox, layout, logcap, logread, logtext, memory, observe, remarks, samples, wire
 from ..ledger import Ledger, Record, open_ledger
 from ..model import COMPLETED, Ended, State, rfc3339
 from .common import Answer, Request, find, find_all, shown, text
@@ -25,6 +25,7 @@ def run(request: Request) -> Answer:
         state = observe.look(ledger, record)
         tail, size = _tail(record)
         curve = samples.read(layout.samples_file(record.id))
+        told = remarks.kept(record)
         return {
             "job": shown(ledger, record, state),
             "spec": record.spec._asdict(),
@@ -34,6 +35,7 @@ def run(request: Request) -> Answer:
             "log_tail": tail,
             "log_size_bytes": size,
             "log_lost_bytes": _lost(record, state),
+            **({"remarks": told} if told else {}),
         }
 
 

@@ -12,7 +12,7 @@ import stat
 import time
 from typing import Optional
 
-from .. import arrays, closed, joblog, layout, memory, observe, queue, settings, supervision, traces, wire
+from .. import arrays, closed, joblog, layout, memory, observe, queue, remarks, settings, supervision, traces, wire
 from ..ledger import Ledger, Record, open_ledger
 from ..model import Ended, JobSpec, Refusal, Running, check_name, check_spec
 from ..schedule import size
@@ -23,6 +23,7 @@ def run(request: Request) -> Answer:
     """Accept, see to it that somebody starts it, and say what became of it."""
     job_id = _check_id(text(request, "id"))
     spec = _at_home(check_spec(wire.spec_from(request.get("spec") or {})))
+    remarks.check(spec)
     # Never closed but by our end: who closes it last brings it to the disk anew, and that may as well be another.
     ledger = open_ledger()
     settings.keep(request.get("settings"))
@@ -33,7 +34,10 @@ def run(request: Request) -> Answer:
         first = ledger.get(first.id) or first
     answer = {"job": view(ledger, first), "created": created}
     supervision.poke()
-    return {**answer, "tasks": len(records)} if spec.array is not None else answer
+    if spec.array is not None:
+        answer["tasks"] = len(records)
+    told = remarks.made(ledger, first)
+    return {**answer, "remarks": told} if told else answer
 
 
 def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[list[Record], bool]:

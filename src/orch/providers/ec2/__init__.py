@@ -89,6 +89,15 @@ class Ec2:
         cost = remembered(shape.instance_type, shape.region or "", shape.disk)
         return cost.hour_stopped if state == "stopped" else cost.hour
 
+    def must_run(self, host: Host) -> None:
+        """By EC2's word."""
+        from .aws import explained
+        from .door import running
+
+        shape = shape_of(host)
+        with explained():
+            running(_aws(shape), shape)
+
     def start(self, host: Host, tell: Tell) -> None:
         """Start it, and wait until EC2 says that it runs."""
         from . import machine

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from orch.errors import OrchError
 from orch.transport import Off
 
-from ..base import Tell
-from .aws import Aws
+from ..base import Tell, under_way
+from .aws import Aws, explained
 from .shape import GENERATION, RETIRED, TAG, Shape
 
 GONE = ("shutting-down", "terminated")
@@ -129,7 +129,8 @@ def stop(aws: Aws, machine: Machine, tell: Tell) -> Machine:
     if machine.state in ("running", "pending"):
         tell("machine", "stopping")
         aws.client("ec2").stop_instances(InstanceIds=[machine.id])
-    return _become(aws, machine, "stopped", tell)
+    with under_way(f"{machine.id} was told to stop"), explained():
+        return _become(aws, machine, "stopped", tell)
 
 
 def _become(aws: Aws, machine: Machine, state: str, tell: Tell) -> Machine:

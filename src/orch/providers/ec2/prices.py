@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from orch import paths
+from orch import files, paths
 from orch.errors import OrchError
 
 from .aws import Aws, explained
@@ -236,12 +236,5 @@ def _is_price(said: Any) -> bool:
 
 
 def _save(kept: _Kept) -> None:
-    target = paths.prices()
-    aside = f"{target}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-        with open(aside, "w", encoding="ascii") as file:
-            json.dump(kept, file)
-        os.replace(aside, target)
-    except OSError:
-        return
+    with suppress(OSError):
+        files.write_whole(paths.prices(), json.dumps(kept))
