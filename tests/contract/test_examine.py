@@ -13,7 +13,7 @@ import pytest
 
 from orch_agent import locks, procs, startup
 from tests.faults.mounts import read_only, tmpfs
-from tests.support.agent import PYTHON, Agent, eventually
+from tests.support.agent import PYTHON, Agent, eventually, is_unsupervised
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="how bash was built, and what /proc tells")
 
@@ -77,6 +77,7 @@ def test_a_damaged_ledger_is_told_with_what_to_do(agent: Agent) -> None:
 
 def test_what_was_damaged_is_kept_and_told(agent: Agent) -> None:
     agent.finished("one", "true")
+    eventually(lambda: is_unsupervised(agent.root), "nobody else opens it")
     (agent.root / "ledger.db").write_bytes(b"garbled" * 4096)
     assert agent.finished("one", "true")["run"] == 2
     told = agent.call("examine")["ledger"]
