@@ -99,14 +99,15 @@ def test_a_job_that_waits_for_its_time_keeps_it_busy(agent: Agent) -> None:
 
 
 def test_what_only_the_ledger_believes_to_live_is_found_out(agent: Agent) -> None:
-    """Everything was killed, as at a reboot: asked, the machine is busy; asked again, it knows that it is not."""
+    """Everything was killed, as at a reboot: asked, the machine is busy, or has found out; in the end it has."""
     job = agent.submit("one", "exec sleep 300")
     pid = agent.running("one") and agent.runner(job["id"])
     supervisor = int((agent.root / "live" / "supervisor.lock").read_text().split()[0])
     sleeper = json.loads((agent.root / "live" / f"{job['id']}.lock").read_text())["pid"]
     for one in (supervisor, pid, sleeper):
         os.kill(one, signal.SIGKILL)
-    assert idle(agent)["busy"]
+    said = idle(agent)
+    assert said["busy"] or said["last_job_end"]
     assert at_rest(agent)["last_job_end"]
 
 
