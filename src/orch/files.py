@@ -21,6 +21,15 @@ def write_whole(path: str, text: str, mode: int = 0o600) -> None:
         raise
 
 
+def keep(path: str, text: str) -> bool:
+    """Write what may as well be lost; whether that could be had."""
+    try:
+        write_whole(path, text)
+    except OSError:
+        return False
+    return True
+
+
 def remove(path: str) -> None:
     """See to it that it is not there, where that can be had."""
     try:

@@ -6,7 +6,7 @@ import calendar
 
 import pytest
 
-from orch.providers.codespaces import prices, usage
+from orch.providers.codespaces import gh, prices, usage
 from orch.providers.codespaces.prices import FREE, Quota
 from orch.providers.codespaces.space import Machine, Space, read
 from orch.providers.codespaces.usage import Month, Total, Used
@@ -113,3 +113,15 @@ def test_github_s_report() -> None:
     assert total.gb_months == pytest.approx(8.71, abs=0.01)
     assert total.net == pytest.approx(15.70)
     assert usage.report({"usageItems": []}) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "said", [None, [], "x", {}, {"login": "me", "plan": "free"}, {"usageItems": 5}, {"usageItems": ["x"]}]
+)
+def test_an_answer_that_makes_no_sense(said: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gh, "api", lambda path: said)
+    with pytest.raises(gh.Trouble, match="makes no sense"):
+        usage.account()
+    if said not in ({}, {"login": "me", "plan": "free"}):  # a report of nothing is one
+        with pytest.raises(gh.Trouble, match="makes no sense"):
+            usage.billed("me", november())

@@ -54,17 +54,13 @@ def _archive(hosts: Hosts, off: Off) -> Archive | None:
 
 def left_behind(hosts: Hosts, request: Mapping[str, Any]) -> Past | None:
     """What was kept here of a job whose host is no more; of several the newest. None where nothing was."""
-    gone = [Host(name, "codespaces") for name in kept.hosts() if name not in hosts.config.hosts]
-    found = [(host, kept.Kept(host), kept.Kept(host).find(JobRef.parse(request["job"]))) for host in gone]
-    runs = [
-        (str((run.ended or {}).get("ended_at")), host.name, archive, run)
-        for host, archive, run in found
-        if run is not None
-    ]
+    ref = JobRef.parse(request["job"])
+    gone = {name: kept.Kept(Host(name, "")) for name in kept.hosts() if name not in hosts.config.hosts}
+    runs = {name: run for name, archive in gone.items() if (run := archive.find(ref)) is not None}
     if not runs:
         return None
-    _, name, archive, run = max(runs, key=lambda one: one[:2])
-    return _past(Off(name, "absent"), archive, run, request)
+    name = max(runs, key=lambda name: (str((runs[name].ended or {}).get("ended_at")), name))
+    return _past(Off(name, "absent"), gone[name], runs[name], request)
 
 
 def _past(off: Off, archive: Archive, run: Run, request: Mapping[str, Any]) -> Past:

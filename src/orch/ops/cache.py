@@ -27,10 +27,7 @@ def keep(host: Host, said: Mapping[str, Any], as_of: float | None, as_asked: boo
     """Remember an answer as it came; a reader sees the old one or the new one, whole."""
     kept = {key: said[key] for key in _KEPT if key in said}
     text = json.dumps({"as_of": as_of, "as_asked": as_asked, **kept})
-    try:
-        files.write_whole(paths.status_cache(host.name), text)
-    except OSError:
-        return
+    files.keep(paths.status_cache(host.name), text)
 
 
 def add(host: Host, job: JobView) -> None:

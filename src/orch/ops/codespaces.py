@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,7 +28,6 @@ from orch_agent.model import rfc3339
 from . import cache, machines
 from .hosts import connect
 
-_REACHED = 300.0  # seconds in which one that was just made must answer
 FRESH = 60.0  # seconds for which a list of codespaces need not be asked for again
 _DIRECTORY = re.compile(r"""^\s*cd\s+(['"]?)/workspaces/([\w.-]+)""")
 
@@ -54,25 +54,29 @@ def refresh(fresh: float = FRESH) -> list[Space]:
             raise
         notices.append(f"GitHub cannot be asked ({error.message}): codespaces are shown as they were")
         return list(known.spaces.values())
-    remember(found)
+    _remember(found)
     return found
 
 
-def remember(found: Sequence[Space]) -> None:
+def _remember(found: Sequence[Space]) -> None:
     """This is all there is."""
-    import time
-
     known = memory.load()
     memory.save(known._replace(asked_at=time.time(), spaces={one.name: one for one in found}))
     for name in known.spaces.keys() - {one.name for one in found}:
         cache.forget(Host(name, "codespaces"))
 
 
-def host(space: Space) -> Host:
-    """A codespace as a host: as it is configured, or as all are."""
+def hosts_of(found: Iterable[Space]) -> list[Host]:
+    """Codespaces as hosts: each as it is configured, or as all are."""
     loaded = config.load()
-    configured = [one for one in loaded.hosts.values() if one.provider == "codespaces" and name_of(one) == space.name]
-    return configured[0] if configured else host_of(space, loaded.codespaces)
+    ours = [one for one in loaded.hosts.values() if one.provider == "codespaces"]
+    configured = {name_of(one): one for one in reversed(ours)}
+    return [configured.get(space.name) or host_of(space, loaded.codespaces) for space in found]
+
+
+def host(space: Space) -> Host:
+    """The same of one."""
+    return hosts_of([space])[0]
 
 
 def shown(space: Space, all_of_them: Iterable[Space]) -> str:
@@ -197,16 +201,10 @@ def machine_for(repository: str, machine: str | None, mem: int | None) -> Machin
     return choice.chosen(spaces.offered(repository), machine or usual, mem)
 
 
-def make(
-    repository: str, branch: str | None, machine: Machine, tell: Tell, more: dict[str, Any] | None = None
-) -> Space:
+def make(repository: str, branch: str | None, machine: Machine, tell: Tell) -> Space:
     """A codespace with GitHub's timer as the backstop of ours, which is there when this returns."""
     said = terms()
-    wanted = {
-        "idle_timeout_minutes": said.idle_timeout,
-        "retention_period_minutes": said.retention,
-        **(more or {}),
-    }
+    wanted = {"idle_timeout_minutes": said.idle_timeout, "retention_period_minutes": said.retention}
     before = {one.name for one in refresh(0.0)}
     try:
         made = power.make(repository, branch, machine, wanted, tell)
@@ -224,7 +222,7 @@ def _settle(made: Space, tell: Tell) -> None:
     """From now on it stops itself, also if it never gets a job."""
     remote = connect(host(made))
     try:
-        reached(partial(remote.settle, PROVIDER.settings(remote.host)), "agent", _REACHED, tell)
+        reached(partial(remote.settle, PROVIDER.settings(remote.host)), "agent", machines.REACHED, tell)
     except OrchError as error:
         error.hint += f"\ncs stop {made.name}    # nothing else does, but GitHub after {made.idle_timeout} minutes"
         raise

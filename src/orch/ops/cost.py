@@ -23,11 +23,10 @@ from orch.providers.codespaces.space import Space
 from orch.providers.codespaces.usage import Month, Span, Total, Used
 
 from . import cache, codespaces
-from .hosts import PATIENCE, connect
+from .hosts import PATIENCE, REST, connect
 from .parallel import in_order
 
 _BILL = 3600.0  # seconds for which a bill that is only glanced at need not be asked for again
-_REST = 60.0  # seconds between two questions to a codespace: each of them counts as somebody's presence
 
 
 class Counted(NamedTuple):
@@ -116,10 +115,7 @@ def _billed(month: Month) -> _Bill:
         code = error.code if isinstance(error, gh.Failure) else 0
         hint = "gh auth refresh -h github.com -s user" if code in (403, 404) else error.hint
         bill = _Bill(login, plan, None, [(f"GitHub does not tell what it bills: {error.message}", hint)])
-    try:
-        files.write_whole(paths.bill(), json.dumps({"month": month.label, "at": time.time(), "bill": bill}))
-    except OSError:
-        pass
+    files.keep(paths.bill(), json.dumps({"month": month.label, "at": time.time(), "bill": bill}))
     return bill
 
 
@@ -160,11 +156,10 @@ def _gone(present: set[str], month: Month) -> list[Line]:
 # Asking
 
 
-def _asked(space: Space, reached: Collection[str] | None) -> Callable[[], Counted | None]:
+def _asked(space: Space, host: Host, reached: Collection[str] | None) -> Callable[[], Counted | None]:
     """How to find out: by asking, where that is due."""
-    host = codespaces.host(space)
     kept = _load(space.name)
-    is_fresh = kept is not None and 0 <= time.time() - kept.as_of < _REST
+    is_fresh = kept is not None and 0 <= time.time() - kept.as_of < REST
     is_there = not space.off and (reached is None or space.name in reached)
     if not is_there or is_fresh or (kept is None and not cache.is_known(host.name)):
         return lambda: kept
@@ -173,7 +168,8 @@ def _asked(space: Space, reached: Collection[str] | None) -> Callable[[], Counte
 
 def _answers(listed: Sequence[Space], reached: Collection[str] | None) -> dict[str, Counted | None]:
     """What each says; of one that does not answer, what it said last."""
-    said = in_order([_asked(one, reached) for one in listed]) if listed else []
+    hosts = codespaces.hosts_of(listed)
+    said = in_order([_asked(*both, reached) for both in zip(listed, hosts, strict=True)]) if listed else []
     found: dict[str, Counted | None] = {}
     for one, answer in zip(listed, said, strict=True):
         if isinstance(answer, Exception) and not isinstance(answer, OrchError):
@@ -185,10 +181,7 @@ def _answers(listed: Sequence[Space], reached: Collection[str] | None) -> dict[s
 def _ask(host: Host, space: Space) -> Counted:
     answer = connect(host).call("awake", {}, PATIENCE)
     told = Counted(_spans(answer["spans"]), time.time(), space.machine.cpus if space.machine else 0)
-    try:
-        files.write_whole(paths.awake(space.name), json.dumps(told._asdict()))
-    except OSError:
-        pass
+    files.keep(paths.awake(space.name), json.dumps(told._asdict()))
     return told
 
 

@@ -23,7 +23,7 @@ from . import cache
 from .parallel import Asked
 
 PATIENCE = 10.0  # seconds a host is given before it counts as silent
-_REST = 60.0  # seconds between two looks at a host that counts visits
+REST = 60.0  # seconds between two looks at a host that counts visits
 _MORE = 1.0  # seconds that the others are given once every job is found
 _Said = list[JobView] | Exception
 
@@ -136,7 +136,7 @@ def recent(remote: Remote) -> HostStatus | None:
         return None
     if remote.transport.is_open() and any(map(is_live, known.jobs)):
         return None
-    is_recent = 0 <= time.time() - (known.as_of or 0) < _REST
+    is_recent = 0 <= time.time() - (known.as_of or 0) < REST
     return known if is_recent or is_overdue(known) else None
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from orch.errors import OrchError
-from orch.model import Host, is_live
+from orch.model import Host, HostStatus, is_live
 from orch.providers import provider_of
 from orch.providers.base import Cloud, Plan, Startable, Tell, reached
 from orch.remote import Remote
@@ -25,7 +25,7 @@ from . import cache
 from .hosts import PATIENCE, connect, status_of
 from .status import note_status
 
-_REACHED = 300.0  # seconds in which a machine that has just started must answer
+REACHED = 300.0  # seconds in which a machine that has just started must answer
 _IDLE_PAUSE = 5.0
 _CLOSED = 600.0  # seconds for which a host takes no jobs, if nobody says that it may
 _COULD_START = ("creating", "starting", "stopped", "stopping")
@@ -64,7 +64,7 @@ def start(host: Host, tell: Tell) -> Remote:
 def _reach(remote: Remote, tell: Tell) -> None:
     """Wait until it answers; the agent arrives with that."""
     try:
-        reached(partial(note_status, remote), "ssh", _REACHED, tell)
+        reached(partial(note_status, remote), "ssh", REACHED, tell)
     except (LinkDown, Off) as error:
         says = f"{remote.host.name} runs, and does not answer: {error.message}"
         raise OrchError("host", says, error.hint or f"orch doctor {remote.host.name}") from None
@@ -88,6 +88,11 @@ def stop(host: Host, force: bool, tell: Tell, idle: float = 0.0) -> None:
     hint = f"orch stop {host.name} --force    # ends them as NODE_FAIL"
     with _closed(host, "is about to stop", force, hint, tell, idle) as told:
         cloud.stop(host, told)
+
+
+def stop_overdue(told: HostStatus, tell: Tell) -> None:
+    """Stop a codespace that should have stopped itself, unless somebody is there."""
+    stop(told.host, False, tell, told.facts["codespace"]["idle_stop_seconds"])
 
 
 @contextmanager

@@ -9,9 +9,15 @@ from orch.ops import codespaces
 from orch.providers.codespaces.choice import NotOffered
 from orch.providers.codespaces.space import Space
 
+from ..args import Arguments
 from ..asking import again, agreed
 from ..output import note, size
 from ..progress import Progress
+
+
+def meant(args: Arguments) -> Space:
+    """The one that a command line names, as a word or by ``-c``; where it names none, the one that there is."""
+    return codespaces.one((args.words or [args["codespace"]])[0])
 
 
 def made(repository: str, branch: str | None, name: str | None, mem: int | None, is_agreed: bool) -> Space | None:

@@ -13,6 +13,7 @@ from ..asking import agreed
 from ..output import clean, say
 from ..progress import Progress
 from . import CODESPACE
+from .choosing import meant
 
 COMMAND = Command(
     name="delete",
@@ -29,7 +30,7 @@ COMMAND = Command(
 
 def main(args: Arguments) -> int:
     """Say what goes, ask, delete it."""
-    space = codespaces.one((args.words or [args["codespace"]])[0])
+    space = meant(args)
     host = codespaces.host(space)
     lost = [*machines.loss(host), *_jobs(host, args["force"])]
     if lost:

@@ -21,7 +21,7 @@ failure.""",
 
 def main(args: Arguments) -> int:
     """Look, at the one or at all that run."""
-    return doctor.at(args, lambda: [hosts.connect(codespaces.host(space)) for space in _meant(args.words)])
+    return doctor.at(args, lambda: list(map(hosts.connect, codespaces.hosts_of(_meant(args.words)))))
 
 
 def _meant(names: Sequence[str]) -> Sequence[Space]:

@@ -8,6 +8,7 @@ from .. import ssh
 from ..args import Arguments, Command
 from ..waking import awake
 from . import CODESPACE
+from .choosing import meant
 
 COMMAND = Command(
     name="ssh",
@@ -23,6 +24,6 @@ there. The exit status is the shell's or the command's own, and 255 where the co
 
 def main(args: Arguments) -> int:
     """Take the person there."""
-    space = codespaces.one((args.words or [args["codespace"]])[0])
+    space = meant(args)
     remote = hosts.connect(codespaces.host(space))
     return awake({remote.host.name: remote.host}, lambda: ssh.enter(remote, args.rest))

@@ -8,6 +8,7 @@ from ..args import Arguments, Command
 from ..output import say
 from ..progress import Progress
 from . import CODESPACE
+from .choosing import meant
 
 COMMAND = Command(
     name="start",
@@ -20,7 +21,7 @@ COMMAND = Command(
 
 def main(args: Arguments) -> int:
     """Start it."""
-    space = codespaces.one((args.words or [args["codespace"]])[0])
+    space = meant(args)
     with Progress() as progress:
         machines.start(codespaces.host(space), progress.tell)
     say(f"{space.name} runs")

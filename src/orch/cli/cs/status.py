@@ -80,7 +80,7 @@ def main(args: Arguments) -> int:
 def look(args: Arguments, everything: Sequence[Space]) -> Seen:
     """Ask those that run, where that is due."""
     found = [codespaces.called(args["codespace"])] if args["codespace"] else everything
-    board = Board([hosts.connect(codespaces.host(one)) for one in found], args.words, args["all"])
+    board = Board(list(map(hosts.connect, codespaces.hosts_of(found))), args.words, args["all"])
     board.ask()
     board.hear()
     told = board.told()
@@ -94,11 +94,11 @@ def overdue(seen: Seen) -> list[HostStatus]:
 
 def stop(told: HostStatus) -> None:
     """Stop it from here, unless somebody is there."""
-    name, limit = told.host.name, told.facts["codespace"]["idle_stop_seconds"]
+    name = told.host.name
     note_of_link(f"{name} has been idle for too long, and may not stop itself; it is to be stopped")
     try:
         with Progress() as progress:
-            machines.stop(told.host, False, progress.tell, limit)
+            machines.stop_overdue(told, progress.tell)
     except OrchError as error:
         if error.kind != "refused":
             raise

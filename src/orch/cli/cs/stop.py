@@ -8,6 +8,7 @@ from ..args import Arguments, Command, Option
 from ..output import say
 from ..progress import Progress
 from . import CODESPACE
+from .choosing import meant
 
 COMMAND = Command(
     name="stop",
@@ -20,7 +21,7 @@ COMMAND = Command(
 
 def main(args: Arguments) -> int:
     """Stop it."""
-    space = codespaces.one((args.words or [args["codespace"]])[0])
+    space = meant(args)
     with Progress() as progress:
         machines.stop(codespaces.host(space), args["force"], progress.tell)
     say(f"{space.name} is stopped; cs run starts it again")

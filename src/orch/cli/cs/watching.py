@@ -12,13 +12,14 @@ from contextlib import suppress
 from orch.errors import OrchError
 from orch.model import HostStatus
 from orch.ops import cache, codespaces, machines
+from orch.ops.hosts import REST
 
 from ..args import Arguments
 from ..watch import Sight, watch
 from .cost import left
 from .status import NONE, Seen, look, overdue, remarks, table_of
 
-_LIST, _REST = 10.0, 60.0  # seconds between two questions to GitHub, and to one codespace
+_LIST = 10.0  # seconds between two questions to GitHub
 
 
 class Watched:
@@ -41,7 +42,7 @@ class Watched:
             self._listed_until = now + _LIST
             states = [(one.name, one.state) for one in everything]
             if now >= self._asked_until or states != self._states:
-                self._states, self._asked_until = states, now + _REST
+                self._states, self._asked_until = states, now + REST
                 self._seen = look(self._args, everything)
                 self._stop_overdue()
         self._hear()
@@ -61,7 +62,7 @@ class Watched:
     def _stop_overdue(self) -> None:
         for one in overdue(self._seen):
             with suppress(OrchError):
-                machines.stop(one.host, False, lambda *_: None, one.facts["codespace"]["idle_stop_seconds"])
+                machines.stop_overdue(one, lambda *_: None)
 
     def _sight(self, told: Sequence[HostStatus]) -> Sight:
         seen = self._seen

@@ -130,6 +130,15 @@ def nonsense(path: str) -> Trouble:
 
 
 @contextmanager
+def understood(path: str) -> Iterator[None]:
+    """Inside, GitHub's answer to a question is read; where it lacks what it is documented to have, it is nonsense."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise nonsense(path) from None
+
+
+@contextmanager
 def of_repository(name: str) -> Iterator[None]:
     """Inside, a 404 means that there is no such repository, or none that this login may see."""
     try:

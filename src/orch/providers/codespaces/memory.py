@@ -66,10 +66,9 @@ def save(memory: Memory) -> None:
         ],
         "entrances": {name: list(one) for name, one in memory.entrances.items() if name in memory.spaces},
     }
-    try:
-        files.write_whole(paths.codespaces(), json.dumps(said))
+    if files.keep(paths.codespaces(), json.dumps(said)):
         _unwritten.pop(paths.codespaces(), None)
-    except OSError:
+    else:
         _unwritten[paths.codespaces()] = memory
 
 

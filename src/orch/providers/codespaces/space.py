@@ -106,19 +106,15 @@ def offered_to(name: str) -> list[Machine]:
 
 
 def _machines(path: str) -> list[Machine]:
-    try:
-        found = map(_machine, gh.api(path)["machines"])
-        return sorted(found, key=lambda one: (one.cpus, one.memory, one.storage))
-    except (KeyError, TypeError, AttributeError):
-        raise gh.nonsense(path) from None
+    said = gh.api(path)
+    with gh.understood(path):
+        return sorted(map(_machine, said["machines"]), key=lambda one: (one.cpus, one.memory, one.storage))
 
 
 def read(said: Any) -> Space:
     """One codespace of GitHub's answer."""
-    try:
+    with gh.understood("/user/codespaces"):
         return _read(said)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise gh.nonsense("/user/codespaces") from None
 
 
 def _read(said: Mapping[str, Any]) -> Space:

@@ -142,9 +142,13 @@ def _gross(item: Mapping[str, Any]) -> float:
 def account() -> tuple[str, str | None]:
     """The person's login, and plan where GitHub tells it: only to a login with the scope ``user``."""
     said = gh.api("/user")
-    return said["login"], (said.get("plan") or {}).get("name")
+    with gh.understood("/user"):
+        return str(said["login"]), (said.get("plan") or {}).get("name")
 
 
 def billed(login: str, month: Month) -> Total:
     """What GitHub has counted so far; a ``gh.Failure`` where it does not tell."""
-    return report(gh.api(f"/users/{login}/settings/billing/usage?year={month.year}&month={month.number}"))
+    path = f"/users/{login}/settings/billing/usage?year={month.year}&month={month.number}"
+    said = gh.api(path)
+    with gh.understood(path):
+        return report(said)

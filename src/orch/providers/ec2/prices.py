@@ -13,7 +13,6 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from orch import files, paths
@@ -236,5 +235,4 @@ def _is_price(said: Any) -> bool:
 
 
 def _save(kept: _Kept) -> None:
-    with suppress(OSError):
-        files.write_whole(paths.prices(), json.dumps(kept))
+    files.keep(paths.prices(), json.dumps(kept))
