@@ -59,7 +59,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 def test_a_pid_used_again_is_somebody_else(agent: Agent) -> None:
     """The first process of an orphaned job is gone, and another program of the person's has its number now."""
-    job = agent.submit("job", "trap '' HUP; (trap '' HUP; echo on > on; exec sleep 300) & exec sleep 300")
+    job = agent.submit("job", "trap '' HUP; (trap '' HUP TERM; echo on > on; exec sleep 300) & exec sleep 300")
     eventually((agent.home / "on").exists, "the job's child runs")
     innocent = subprocess.Popen(["sleep", "300"])
     try:
