@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
-NAMES = ("startup", "relay", "latency", "idle", "history", "memory", "throughput", "queue", "ssh")
+NAMES = ("startup", "relay", "latency", "idle", "history", "memory", "throughput", "queue", "ssh", "sync", "files")
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: written by `python bench --write` -->", "<!-- end of figures -->"
 

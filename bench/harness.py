@@ -24,7 +24,18 @@ T = TypeVar("T")
 HERE = Path(__file__).parent
 PYTHON = sys.executable
 ORCH = [str(Path(PYTHON).with_name("orch"))]
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME", "SHELL", "PYENV_ROOT", "ORCH_BENCH_PEERS")
+_KEPT = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PYENV_ROOT",
+    "ORCH_BENCH_PEERS",
+    "ORCH_BENCH_REPOSITORY",
+)
 _scratch = tempfile.TemporaryDirectory(prefix="orch-bench-", dir="/tmp")
 SCRATCH = Path(_scratch.name)
 

@@ -49,6 +49,9 @@ def pytest_configure() -> None:
             del os.environ[key]
     os.environ["HOME"] = _session_home.name
     os.environ["TMUX_TMPDIR"] = _session_home.name
+    os.environ["PYTHON_KEYRING_BACKEND"] = (
+        "keyrings.alt.file.PlaintextKeyring"  # in HOME, never the person's own keychain
+    )
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # where the tests run may be a machine at AWS, with rights there
 
 

@@ -17,7 +17,9 @@ from orch_agent.model import END_STATES, LIVE_STATES, JobRef, Refusal, is_name
 
 from .errors import OrchError, notices
 
-KINDS = frozenset({"usage", "not_found", "refused", "name_in_use", "conflict", "host", "stopped", "not_authorised"})
+KINDS = frozenset(
+    {"usage", "not_found", "refused", "name_in_use", "conflict", "host", "stopped", "not_authorised", "no_code"}
+)
 """The kinds of error that a host may speak of; a bug is ours or, from there, the host's failure."""
 _MOST = 1 << 63  # bytes, seconds: more than anybody has
 _RUNS = 10**9

@@ -1,8 +1,7 @@
-"""The two files a person writes: the configuration of hosts, and a repository's ``orch.toml``.
+"""The configuration of hosts, which a person writes.
 
 Invariants
-- What cannot be understood is refused: no key is ever ignored, and every message names the file. Of ``orch.toml``
-  this holds for the job that is asked for: a mistake in another one's table is not this one's.
+- What cannot be understood is refused: no key is ever ignored, and every message names the file.
 - A file that is not there is no mistake, unless ORCH_CONFIG names it: without any configuration the one host is
   ``local``.
 - Nothing is imported to read TOML until there is a file to read.
@@ -16,20 +15,14 @@ from typing import Any, NamedTuple
 
 from orch_agent.model import Refusal, check_name, is_name
 
-from . import paths, units
+from . import paths
 from .errors import ConfigError, nearest, usage
-from .model import Host, JobDefaults
+from .model import Host
 
 LOCAL = Host("local", "local")
-_TYPES = {str: "a text in quotes", bool: "true or false", dict: "a table", list: "a list"}
+TYPES = {str: "a text in quotes", bool: "true or false", dict: "a table", list: "a list"}
 _EXAMPLES = {str: '"..."', bool: "true", dict: '{ NAME = "..." }', list: '["..."]'}
-_JOB_KEYS = {"command": str, "cwd": str, "env": dict, "tty": bool, "keep_children": bool}
 _CODESPACES = ("machine", "idle_stop", "idle_timeout", "retention")
-_TERMS = dict.fromkeys(units.TERMS, object)
-
-
-class Elsewhere(ConfigError):
-    """A mistake in ``orch.toml``, which has no table for the job that was asked for."""
 
 
 class Config(NamedTuple):
@@ -83,7 +76,7 @@ def table_of(host: Host) -> str:
 def load() -> Config:
     """The person's configuration."""
     source = paths.config_file()
-    table = _read(source)
+    table = read(source)
     if table is None and os.environ.get("ORCH_CONFIG"):
         raise ConfigError(f"{source}: no such file, and ORCH_CONFIG names it", "orch init writes it; unset ORCH_CONFIG")
     if table is None:
@@ -106,59 +99,15 @@ def _default(chosen: str | None, hosts: Mapping[str, Host], source: str) -> str 
 
 
 def _host(name: str, fields: object, source: str) -> Host:
-    _named(name, "host name", source)
+    named(name, "host name", source)
     where = f"[hosts.{name}]"
     if not isinstance(fields, dict):
-        raise ConfigError(f"{source}: {where} must be {_TYPES[dict]}", f'write {where} and under it provider = "local"')
+        raise ConfigError(f"{source}: {where} must be {TYPES[dict]}", f'write {where} and under it provider = "local"')
     options = dict(fields)
     provider = options.pop("provider", None)
     if not isinstance(provider, str):
-        raise ConfigError(f"{source}: {where} needs a provider, {_TYPES[str]}", 'add: provider = "local"')
+        raise ConfigError(f"{source}: {where} needs a provider, {TYPES[str]}", 'add: provider = "local"')
     return Host(name, provider, options, source)
-
-
-def project_job(name: str, start: str) -> JobDefaults | None:
-    """What the nearest ``orch.toml``, from ``start`` upwards, says of job ``name``; no other job's table is checked."""
-    source = paths.project_file(start)
-    table = _read(source) if source else None
-    if source is None or table is None:
-        return None
-    jobs = table.get("jobs")
-    found = isinstance(jobs, dict) and name in jobs
-    try:
-        check_keys(table, {"jobs": dict}, source, "")
-    except ConfigError as error:
-        raise error if found else Elsewhere(error.message, error.hint) from None
-    return _job(name, table["jobs"][name], source) if found else None
-
-
-def _job(name: str, fields: object, source: str) -> JobDefaults:
-    where = f"[jobs.{name}]"
-    if not isinstance(fields, dict):
-        raise ConfigError(f"{source}: {where} must be {_TYPES[dict]}", f'write {where} and under it command = "..."')
-    check_keys(fields, {**_JOB_KEYS, **_TERMS}, source, where)
-    env = fields.get("env", {})
-    check_keys(env, dict.fromkeys(env, str), source, f"[jobs.{name}.env]")
-    cwd = os.path.join(os.path.dirname(source), os.path.expanduser(fields.get("cwd", "")))
-    terms = {key: _term(key, value, f"{source}: {where}") for key, value in fields.items() if key in _TERMS}
-    kept = {key: fields[key] for key in ("env", "tty", "keep_children") if key in fields}
-    return JobDefaults(fields.get("command"), os.path.normpath(cwd), {**kept, **terms})
-
-
-def _term(key: str, value: object, where: str) -> object:
-    """A term of a job, written as on the command line or as a number; of ``after`` there may be several."""
-    try:
-        if key == "after":
-            return tuple(_read_term(key, one) for one in (value if isinstance(value, list) else [value]))
-        return _read_term(key, value)
-    except Refusal as refusal:
-        raise ConfigError(f"{where} {key}: {refusal.message}", refusal.hint) from None
-
-
-def _read_term(key: str, value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise usage(f"{_written(value)} is neither a text nor a number", f'as on the command line: {key} = "..."')
-    return units.TERMS[key](str(value))
 
 
 def check_keys(table: Mapping[str, Any], known: Mapping[str, type], source: str, where: str) -> None:
@@ -170,22 +119,26 @@ def check_keys(table: Mapping[str, Any], known: Mapping[str, type], source: str,
             hint = f"did you mean {guess}?" if guess else f"known here: {', '.join(known) or 'nothing'}"
             raise ConfigError(f"{place}unknown key {key!r}", hint)
         if not isinstance(value, known[key]):
-            wrong = f"{place}{key} must be {_TYPES[known[key]]}, and is {_written(value)}"
+            wrong = f"{place}{key} must be {TYPES[known[key]]}, and is {kind(value)}"
             raise ConfigError(wrong, f"write {key} = {_EXAMPLES[known[key]]}")
 
 
-def _written(value: object) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+def kind(value: object) -> str:
+    """What a value is. Somebody may have put a secret there: it is not repeated."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "a number" if isinstance(value, (int, float)) else TYPES.get(type(value), "a time")
 
 
-def _named(name: str, what: str, source: str) -> None:
+def named(name: str, what: str, source: str) -> None:
+    """Refuse what is no name."""
     try:
         check_name(name, what)
     except Refusal as refusal:
         raise ConfigError(f"{source}: {refusal.message}", refusal.hint) from None
 
 
-def _read(source: str) -> dict[str, Any] | None:
+def read(source: str) -> dict[str, Any] | None:
     """The tables in a file, or None where there is no file."""
     try:
         with open(source, "rb") as file:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 
 
-def write_whole(path: str, text: str, mode: int = 0o600) -> None:
+def write_whole(path: str, text: str | bytes, mode: int = 0o600) -> None:
     """Write ``text``, with its directories where there are none; an ``OSError`` leaves what was there."""
+    data = text.encode() if isinstance(text, str) else text
     directory = os.path.dirname(path)
     aside = f"{path}.{os.urandom(6).hex()}"
     if directory:
         os.makedirs(directory, mode=0o700, exist_ok=True)
     try:
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(fd, "wb") as file:
+            file.write(data)
         os.replace(aside, path)
     except OSError:
         remove(aside)

@@ -38,12 +38,14 @@ class Host(NamedTuple):
 class JobDefaults(NamedTuple):
     """What a repository's ``orch.toml`` says of one job; ``command`` None is "not said".
 
-    ``terms``: of the fields of a ``JobSpec`` those that it sets.
+    ``terms``: of the fields of a ``JobSpec`` those that it sets. ``host`` and ``sync`` are None where it is silent.
     """
 
     command: str | None
     cwd: str
     terms: Mapping[str, Any]
+    host: str | None = None
+    sync: bool | None = None
 
 
 class HostStatus(NamedTuple):

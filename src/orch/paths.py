@@ -85,9 +85,24 @@ def codespaces() -> str:
     return os.path.join(_cache(), "codespaces.json")
 
 
+def keychain_lock() -> str:
+    """Locked by who changes which secrets there are."""
+    return os.path.join(_cache(), "keychain.lock")
+
+
 def reports() -> str:
     """Where a report goes when orch itself fails."""
     return os.path.join(_cache(), "reports")
+
+
+def laptop() -> str:
+    """By which name this laptop is known to the stores of hosts; may be deleted at any time, then it gets another."""
+    return os.path.join(_cache(), "laptop")
+
+
+def snapshots(key: str) -> str:
+    """What is known of the snapshots of one working tree; may be deleted at any time."""
+    return os.path.join(_cache(), "code", key)
 
 
 def kept(host: str) -> str:

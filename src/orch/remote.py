@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from orch_agent import wire
@@ -52,6 +53,7 @@ _PACKAGES = {
 }
 """How each package manager brings a Python that is new enough; on an old system plain ``python3`` may not be."""
 
+_BRING = ("submit", "push", "receive")
 _IS_IN_USE = '[ -e "${ORCH_HOME:-$HOME/.orch}/ledger.db" ]'
 _ARGUMENT = 16 << 10  # bytes, twice as many as hex digits: Linux takes 128 KiB in one argument
 
@@ -70,14 +72,18 @@ class Remote:
         self._install()
         self.call("status", {"settings": dict(settings)})
 
-    def call(self, verb: str, request: Mapping[str, Any], timeout: float = ANSWER) -> Answer:
-        """Ask and get the answer; ``timeout`` in seconds is for each of the steps it may take."""
+    def call(self, verb: str, request: Mapping[str, Any], timeout: float = ANSWER, payload: bytes = b"") -> Answer:
+        """Ask and get the answer; ``timeout`` in seconds is for each of the steps it may take.
+
+        ``payload``: what the verb reads from standard input besides.
+        """
         script, data = self._script(verb, request)
+        data += payload
         done = self.transport.run(script, data, timeout)
         if done.status == MISSING:
             self._arrive(verb, timeout)
             done = self.transport.run(script, data, timeout)
-        return self._answer(done)
+        return self.answer(done)
 
     def open(self, verb: str, request: Mapping[str, Any], patience: float | None = ANSWER) -> tuple[Answer, Stream]:
         """Ask, wait for the first line of the answer, and keep both directions open for what follows."""
@@ -90,7 +96,15 @@ class Remote:
             if done.status != MISSING or attempt == 2:
                 break
             self._arrive(verb)
-        return self._answer(Completed(done.status, line + done.out, done.err)), stream
+        return self.answer(Completed(done.status, line + done.out, done.err)), stream
+
+    def begin(self, verb: str) -> Begun:
+        """Start ``verb``, whose request is yet to come: the way there and the agent get ready meanwhile."""
+        return Begun(self, verb)
+
+    def ended(self, stream: Stream, timeout: float = ANSWER) -> Answer:
+        """The last line of a stream, whose input ends with this."""
+        return self.answer(stream.finish(timeout))
 
     def lost(self, done: Completed) -> OrchError:
         """What to say of an agent that ended without an answer."""
@@ -103,14 +117,15 @@ class Remote:
 
     def _script(self, verb: str, request: Mapping[str, Any]) -> tuple[str, bytes]:
         """The script that asks, and what it reads. What is read comes a round trip later than the script."""
-        data, words = wire.encode(request), verb
-        if len(data) <= _ARGUMENT and not _is_secret(verb, request):
-            data, words = b"", f"{verb} {data.hex()}"
-        return _AGENT % bundle.digest() + _RUN % (MISSING, words), data and b"#" + data
+        data = wire.encode(request)
+        if len(data) > _ARGUMENT or _is_secret(verb, request):
+            return _called(verb), _line(request)
+        return _called(f"{verb} {data.hex()}"), b""
 
     def _arrive(self, verb: str, timeout: float = ANSWER) -> None:
-        """Put the agent there; where visits count, only for a job, or where there have been jobs."""
-        if self.transport.counts_visits and verb != "submit" and self.transport.run(_IS_IN_USE, b"", timeout).status:
+        """Put the agent there; where visits count, only for what is brought there, or where there have been jobs."""
+        brings = verb in _BRING or not self.transport.counts_visits
+        if not brings and self.transport.run(_IS_IN_USE, b"", timeout).status:
             raise NeverUsed("not_found", f"no job was ever run on {self.host.name}", "cs run")
         self._install(timeout)
 
@@ -143,12 +158,12 @@ class Remote:
 
     def _first_line(self, line: bytes, stream: Stream) -> Answer:
         try:
-            return self._answer(Completed(0, line, b""))
+            return self.answer(Completed(0, line, b""))
         except Refusal:
             stream.finish()
             raise
 
-    def _answer(self, done: Completed) -> Answer:
+    def answer(self, done: Completed) -> Answer:
         """The object that the agent said; its error is raised as ours."""
         try:
             answer = wire.decode(done.out)
@@ -191,6 +206,46 @@ class Remote:
         return list(words)
 
 
+class Begun:
+    """A verb that waits for its request, which is asked once. What stood in its way is met again by who asks."""
+
+    def __init__(self, remote: Remote, verb: str) -> None:
+        from threading import Thread
+
+        self.verb = verb
+        self._remote = remote
+        self._stream: Stream | None = None
+        self._start = Thread(target=self._open, daemon=True)
+        self._start.start()
+
+    def _open(self) -> None:
+        with suppress(Exception):
+            self._stream = self._remote.transport.open(_called(self.verb), b"")
+
+    def call(self, request: Mapping[str, Any], payload: bytes = b"") -> Answer:
+        """As ``Remote.call``."""
+        self._start.join()
+        if self._stream is not None:
+            self._stream.send(_line(request) + payload)
+            done = self._stream.finish(ANSWER)
+            if done.status != MISSING:
+                return self._remote.answer(done)
+        return self._remote.call(self.verb, request, payload=payload)
+
+
+def _called(words: str) -> str:
+    """The script that calls the agent."""
+    return _AGENT % bundle.digest() + _RUN % (MISSING, words)
+
+
+def _line(request: Mapping[str, Any]) -> bytes:
+    """A request as it is read from standard input."""
+    return b"#" + wire.encode(request)
+
+
 def _is_secret(verb: str, request: Mapping[str, Any]) -> bool:
-    """Whether the request may hold what no other user there is to see, as anybody sees command lines."""
-    return verb == "send" or "env" in request.get("spec", ())
+    """Whether the request may hold what no other user there is to see, as anybody sees command lines.
+
+    Somebody may have typed a secret in place of its name, too.
+    """
+    return verb == "send" or "secrets" in request or not {"env", "secrets"}.isdisjoint(request.get("spec", ()))

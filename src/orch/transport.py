@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple, Protocol
 
 from .errors import OrchError
+from .wires import Wire, dial
 
 LOST = 255  # what ssh ends with when its link is gone; no script of ours does
 
@@ -109,8 +110,8 @@ class Stream(Protocol):
     def fileno(self) -> int:
         """What to wait for, so as to know that ``readline`` or ``read`` has something."""
 
-    def finish(self) -> Completed:
-        """Close its standard input, wait for its end; ``out`` is what nobody has read."""
+    def finish(self, timeout: float | None = None) -> Completed:
+        """Close its standard input, wait for its end, so many seconds at most; ``out`` is what nobody has read."""
 
 
 class Transport(Protocol):
@@ -140,6 +141,9 @@ class Transport(Protocol):
 
     def on_terminal(self, argv: Sequence[str]) -> list[str]:
         """What to exec here so that ``argv`` runs there on this terminal."""
+
+    def dial(self, port: int) -> Wire | None:
+        """Connect to ``port`` of the host's own 127.0.0.1 or ::1; None where nobody listens there."""
 
     def login(self, command: str | None, terminal: bool, asks: bool) -> list[str]:
         """What to exec here for the person's own shell there, or ``command`` in it; ``asks``: there is one to ask."""
@@ -171,6 +175,10 @@ class LocalTransport:
     def on_terminal(self, argv: Sequence[str]) -> list[str]:
         """Here is there."""
         return list(argv)
+
+    def dial(self, port: int) -> Wire | None:
+        """A plain connection."""
+        return dial(port)
 
     def login(self, command: str | None, terminal: bool, asks: bool) -> list[str]:
         """The person's shell."""

@@ -15,11 +15,11 @@ from typing import Any
 from . import codespace, idle, mend, notices, trouble, wire
 from .model import JOB_ENV, Refusal
 
-STREAMS = ("logs", "pull")
+STREAMS = ("logs", "pull", "push", "diff")
 """Verbs that write their answer by themselves."""
 VERBS = (
-    *("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "pull"),
-    *("resolve", "examine", "idle", "close", "awake"),
+    *("submit", "status", "show", "logs", "wait", "cancel", "send", "attach", "pull", "push", "ports"),
+    *("receive", "diff", "repo", "resolve", "secrets", "examine", "idle", "close", "awake"),
 )
 PLAIN = ("idle",)
 """Verbs that a person or a script calls by hand, without a request."""
@@ -43,6 +43,8 @@ def _request(verb: str, given: str) -> dict[str, Any]:
         raise Refusal("usage", "this agent has no verb %s; it has %s" % (ascii(verb), " ".join(VERBS)))
     if verb in PLAIN:
         return {}
+    if not given:
+        importlib.import_module("orch_agent.verbs." + verb)  # whoever has not said yet what he wants gives us time
     return wire.decode(_bytes(given) if given else sys.stdin.buffer.readline())
 
 

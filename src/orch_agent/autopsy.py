@@ -136,7 +136,7 @@ def facts(result: Result, seen: Seen) -> dict[str, Any]:
 
 def next_step(record: Record, result: Result, seen: Seen) -> Next:
     """What to type."""
-    again = "orch rerun %s" % seen.name
+    again = "orch rerun %s%s" % (seen.name, " --sync" if record.spec.code is not None else "")
     if result.state == OUT_OF_MEMORY and seen.peak:
         return Next(again + _more_memory(record, result, seen))
     if result.state == TIMEOUT and record.spec.timeout:

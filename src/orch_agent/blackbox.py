@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
-from . import files, layout, memory, procs, usage
+from . import files, layout, memory, procs, usage, workplace
 from .ledger import Ledger, Record
 from .procs import Process
 
@@ -61,7 +61,7 @@ class BlackBox:
             "neighbours_count": len(around),
             "neighbours_mem_bytes": sum(used for used, _ in around),
             "host_available_bytes": memory.look().available,
-            "disk_free_bytes": _free(record.spec.cwd or layout.home()),
+            "disk_free_bytes": _free(workplace.directory(record)),
         }
         self._write()
 

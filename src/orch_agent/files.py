@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional
+import stat
+from collections.abc import Iterator
+from typing import Any, Optional, Union
 
 from . import wire
 
 
-def write_whole(path: str, text: str, durable: bool = True) -> None:
-    """Write aside, to disk (unless it means nothing after a crash of the host), then rename into place."""
-    aside = "%s.%d" % (path, os.getpid())
+def write_whole(path: str, text: Union[str, bytes], durable: bool = True, mode: int = 0o600) -> None:
+    """Write aside, to disk (unless it means nothing after a crash of the host), then rename into place.
+
+    Where that fails, what is there stays as it was, and nothing is left aside.
+    """
+    aside = "%s.orch-%d" % (path, os.getpid())
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(fd, text.encode("ascii"))
-        if durable:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.rename(aside, path)
+        try:
+            if mode != 0o600:
+                os.fchmod(fd, mode)
+            _write_all(fd, text.encode("ascii") if isinstance(text, str) else text)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(aside, path)
+    except BaseException:
+        remove(aside)
+        raise
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """A disk that is nearly full takes a part of it without an error: that comes with the rest."""
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def create(path: str) -> None:
@@ -27,6 +44,15 @@ def create(path: str) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     except OSError:
         pass
+
+
+def sync_directory(path: str) -> None:
+    """Bring to the disk which files are in it."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def read_text(path: str) -> Optional[str]:
@@ -99,7 +125,7 @@ def _allocate(fd: int, size: int) -> None:
     try:
         os.posix_fallocate(fd, 0, size)
     except (AttributeError, OSError):
-        os.write(fd, b" " * size)
+        _write_all(fd, b" " * size)
         os.fsync(fd)  # macOS, some file systems: only what is written has its place
 
 
@@ -109,3 +135,59 @@ def remove(path: str) -> None:
         os.unlink(path)
     except OSError:
         pass
+
+
+def removal(path: str) -> Iterator[None]:
+    """Remove a directory and all that is in it, a little at each step. Follows no link, and minds no mode."""
+    try:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            return remove(path)
+    except OSError:
+        return
+    left = [(path, False)]
+    while left:
+        directory, is_empty = left.pop()
+        if is_empty:
+            try:
+                os.rmdir(directory)
+            except OSError:
+                pass
+        else:
+            left.append((directory, True))
+            for entry in _inside(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    left.append((entry.path, False))
+                else:
+                    remove(entry.path)
+                yield
+        yield
+    if os.path.lexists(path):
+        import shutil  # hardly ever
+
+        shutil.rmtree(path, ignore_errors=True)  # which knows a way to what lies too deep for any path
+
+
+def _inside(directory: str) -> list[os.DirEntry[str]]:
+    try:
+        if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+            os.chmod(directory, 0o700)
+        with os.scandir(directory) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+def names(directory: str) -> list[str]:
+    """What is in it, in order; nothing where it cannot be looked at."""
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def is_older(path: str, before: float) -> bool:
+    """Whether it was last changed before that time. What has gone is of no age."""
+    try:
+        return os.lstat(path).st_mtime < before
+    except OSError:
+        return False

@@ -19,7 +19,8 @@ from . import files, layout, locks
 from .launch import detach
 from .ledger import Ledger
 
-USES = frozenset({"submit", "attach", "send", "cancel", "logs", "wait", "show", "pull"})
+_LOOKS = ("logs", "wait", "show", "pull", "ports", "diff")
+USES = frozenset({"submit", "attach", "send", "cancel", "push", "receive", "repo", *_LOOKS})
 """The verbs that mean use."""
 _EACH = 1.0
 _next_note = 0.0

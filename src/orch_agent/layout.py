@@ -134,6 +134,61 @@ def out_dir(job_id: str) -> str:
     return os.path.join(job_dir(job_id), "out")
 
 
+def code_dir(owner: str) -> str:
+    """The working tree of this submission, if it came with one: its own, made when its first job starts."""
+    return os.path.join(job_dir(owner), "code")
+
+
+def code_lock(owner: str) -> str:
+    """Held by who lays that tree out; tells how it goes. It is there until that is done."""
+    return os.path.join(job_dir(owner), "code.lock")
+
+
+def code_mark(owner: str) -> str:
+    """By which boot of the host that tree was laid out, or that all of it is on the disk."""
+    return os.path.join(job_dir(owner), "code.mark")
+
+
+def stores() -> str:
+    """The snapshots of working trees, a directory for each repository that they are of."""
+    return os.path.join(root(), "code")
+
+
+def store(name: str) -> str:
+    """A bare repository of git's: the snapshots of one repository."""
+    return os.path.join(stores(), name, "git")
+
+
+def shared_dir(name: str, path: str) -> str:
+    """A directory that all runs of one repository have in common."""
+    return os.path.join(stores(), name, "share", path)
+
+
+def secrets_dir() -> str:
+    """Where secrets wait for their jobs on a host whose file systems are none of them memory."""
+    return os.path.join(root(), "secrets")
+
+
+def work() -> str:
+    """The clones of repositories."""
+    return os.path.join(home(), "work")
+
+
+def keys_dir() -> str:
+    """The deploy keys of this host, each with its public half, and the host keys of the forges that take them."""
+    return os.path.join(root(), "keys")
+
+
+def repositories_file() -> str:
+    """Which repositories were cloned by our hand, by the names of their directories."""
+    return os.path.join(root(), "repos.json")
+
+
+def ssh_config() -> str:
+    """A block for each deploy key; ~/.ssh/config includes it."""
+    return os.path.join(root(), "ssh_config")
+
+
 def spec_file(owner: str) -> str:
     """What was submitted under this id, a job or an array, in case that the ledger is lost."""
     return os.path.join(job_dir(owner), "spec.json")

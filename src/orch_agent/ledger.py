@@ -354,6 +354,7 @@ class Ledger:
                 self.write("UPDATE jobs SET ended_at = ?, result = ? WHERE id = ?", [ended.at, text, record.id])
                 if os.path.exists(layout.ended_log()):
                     self.write("INSERT OR IGNORE INTO untold VALUES (?)", [record.id])
+                self._forget_secrets(now)
                 return True
             past = [record.id, now.attempt, now.started_at, ended.at, text]
             self.write("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", past)
@@ -363,6 +364,12 @@ class Ledger:
                 [*following, record.id],
             )
             return True
+
+    def _forget_secrets(self, record: Record) -> None:
+        if record.spec.secrets:
+            from . import vault
+
+            vault.forget_if_over(self, record.array_id or record.id)
 
     def settle_unstarted(self, job_id: str, ended: Ended) -> bool:
         """Write down the end of a job that nobody has started; whether nobody has."""

@@ -114,6 +114,20 @@ def try_hold(path: str) -> Optional[int]:
         time.sleep(_PROBE)
 
 
+def flock(path: str, how: int) -> int:
+    """Wait for a lock, shared or not, on a file that others may remove while they hold it: its descriptor."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, how)
+        except OSError:
+            os.close(fd)
+            raise
+        if _is_at(path, fd):
+            return fd
+        os.close(fd)
+
+
 def sweep() -> None:
     """Remove what was left on its way into place by processes that were killed there."""
     for name in os.listdir(layout.live_dir()):

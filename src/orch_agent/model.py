@@ -29,6 +29,9 @@ PREEMPTED = "PREEMPTED"
 STARTS = "about to start"
 """The reason of a pending job that waits for nothing."""
 
+LACKS = "waits for the secret "
+"""How the reason of a pending job begins whose secrets cannot be had."""
+
 LIVE_STATES = frozenset({PENDING, RUNNING})
 END_STATES = frozenset({COMPLETED, FAILED, CANCELLED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, PREEMPTED})
 
@@ -40,6 +43,9 @@ JOB_ENV = ("ORCH_JOB_ID", "ORCH_JOB", "ORCH_JOB_NAME", "ORCH_JOB_RUN", "ORCH_JOB
 Its id (the marker of its processes), NAME.n, NAME and n, which attempt this is, the task of an array, its directory.
 """
 
+CODE_ENV = ("ORCH_CODE_COMMIT", "ORCH_CODE_HEAD", "ORCH_CODE_BRANCH")
+"""What tells a job with code which that is: the snapshot, and where the repository was, as far as there is one."""
+
 UNKNOWN_JOB = "there is no job called "
 """What every host says of a name that it never had."""
 
@@ -50,7 +56,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 class Refusal(Exception):
     """Something asked for is not done. ``kind`` is stable for programs, ``hint`` the next thing to type.
 
-    Kinds: ``usage`` ``not_found`` ``refused`` ``name_in_use`` ``conflict`` ``host`` ``not_authorised``.
+    Kinds: ``usage`` ``not_found`` ``refused`` ``name_in_use`` ``conflict`` ``host`` ``not_authorised``
+    ``no_code`` (of a snapshot that a job needs not everything is here).
     ``there``: the hint is a command for a shell on the host.
     """
 
@@ -75,6 +82,14 @@ def check_name(text: str, what: str = "job name") -> str:
 
 
 _RUNS = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?\Z", re.ASCII)
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def is_variable(text: str) -> bool:
+    """Whether ``text`` may name a secret, and the variable that holds it."""
+    return _VARIABLE.fullmatch(text) is not None
 
 
 class JobRef(NamedTuple):
@@ -111,6 +126,8 @@ class JobSpec(NamedTuple):
     ``mem``: bytes to reserve, None to learn them; ``mem_max``: bytes at which it is killed. ``cpus``: to reserve.
     ``timeout`` ``retry_delay`` ``stall``: seconds. ``retries``: further attempts. ``after``: NAME or NAME.n, each of
     which must complete first. ``array``: as Slurm writes it, ``0-9%3``. ``nice``: lower goes first. ``log_max``: bytes.
+    ``code``: the snapshot of a working tree that it runs in (``check.check_code``); then ``cwd`` is below the top of
+    that, unless it is absolute. ``secrets``: what each variable is kept as; never a value.
     """
 
     name: str
@@ -130,73 +147,8 @@ class JobSpec(NamedTuple):
     array: Optional[str] = None
     log_max: int = 10 << 30
     stall: Optional[float] = None
-
-
-_VARIABLE_LIMIT = 131_000
-"""Bytes of one environment variable (Linux: MAX_ARG_STRLEN is 131,072, name and NUL included)."""
-_LEAST = {"mem": 1 << 20, "mem_max": 1 << 20, "timeout": 0.001, "stall": 0.001, "log_max": 1 << 16, "cpus": 0.0}
-_LEAST.update(retries=0, retry_delay=0.0, nice=-10_000)
-_MOST = {"retries": 1000, "nice": 10_000, "cpus": 100_000.0}
-_SIZES, _DURATIONS = ("mem", "mem_max", "log_max"), ("timeout", "stall", "retry_delay")
-_MOST.update(dict.fromkeys(_DURATIONS, 3650 * 86400.0))
-_LARGEST = 1 << 60
-
-
-def check_spec(spec: JobSpec) -> JobSpec:
-    """Refuse a specification that no host could run."""
-    check_name(spec.name)
-    if not spec.command.strip():
-        raise Refusal("usage", "the command is empty", 'orch run %s "COMMAND"' % spec.name)
-    _check_text("command", spec.command)
-    _check_text("working directory", spec.cwd or "")
-    for key, value in spec.env.items():
-        _check_variable(key, value)
-    for key, least in _LEAST.items():
-        value = getattr(spec, key)
-        most = _MOST.get(key, _LARGEST)
-        if value is not None and not least <= value <= most:
-            words, bound = ("small: at least", least) if value < least else ("large: at most", most)
-            said = "--%s %s is too %s %s" % (key.replace("_", "-"), _typed(key, value), words, _typed(key, bound))
-            raise Refusal("usage", said, "orch help run")
-    if spec.mem is not None and spec.mem_max is not None and spec.mem > spec.mem_max:
-        sizes = _typed("mem", spec.mem), _typed("mem", spec.mem_max)
-        said = "--mem %s would reserve more than --mem-max %s, at which the job is ended" % sizes
-        raise Refusal("usage", said, "--mem-max %s, or --mem-max '' for none" % sizes[0])
-    for ref in spec.after:
-        JobRef.parse(ref)
-    return spec
-
-
-def _typed(key: str, value: float) -> str:
-    """A term's value as a person types it."""
-    if key in _SIZES:
-        unit = next((unit for unit in _UNITS if value >= _UNITS[unit]), "")
-        return "%g%s" % (round(value / _UNITS.get(unit, 1), 1), unit)
-    if key in _DURATIONS:
-        return "%gs" % value if value < 86400 else "%gd" % (value / 86400)
-    return "%g" % value
-
-
-_UNITS = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10}
-
-
-def _check_text(what: str, text: str) -> bytes:
-    if "\0" in text:
-        raise Refusal("usage", "the %s holds a NUL byte, which no program can be given" % what)
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        raise Refusal("usage", "the %s holds half a surrogate pair, which is no text" % what) from None
-
-
-def _check_variable(key: str, value: str) -> None:
-    if not key or "=" in key or "\0" in key:
-        raise Refusal("usage", "%s is not the name of an environment variable" % ascii(key))
-    if key in JOB_ENV:
-        raise Refusal("usage", "%s is set by orch itself: choose another name" % key)
-    if len(_check_text("variable %s" % ascii(key), key + "=" + value)) > _VARIABLE_LIMIT:
-        said = "the value of %s is longer than the %d bytes a system takes" % (key, _VARIABLE_LIMIT)
-        raise Refusal("usage", said, "write it to a file")
+    code: Optional[Mapping[str, Any]] = None
+    secrets: Mapping[str, str] = {}
 
 
 class Result(NamedTuple):

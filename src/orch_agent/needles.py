@@ -24,7 +24,7 @@ _FIRST_LOOK, _GROWTH = 64, 16
 """Bytes of the text that are compared, and how many times as many where those could go on in a needle."""
 _PERIOD = 128
 """The longest period (bytes) that is looked for in a needle: longer ones are stepped through."""
-_UNITS = 4
+_UNITS = 8
 """In how many ways the needles of one head may repeat themselves, and cost nothing: those of the longest."""
 _STRIDES = (4096, 512, 64, 1)
 """Bytes of a run that are compared at once."""

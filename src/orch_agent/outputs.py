@@ -13,7 +13,7 @@ import fnmatch
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, AnyStr, NamedTuple
 
 from .model import Refusal
 
@@ -56,6 +56,12 @@ def raw(said: Any) -> bytes:
     return path
 
 
+def absolute(path: AnyStr) -> AnyStr:
+    """The same place, from the root; a ``..`` behind a link leads where the system says, and not where the words do."""
+    is_up = os.pardir in os.fsdecode(path).split(os.sep)
+    return os.path.realpath(path) if is_up else os.path.abspath(path)
+
+
 def roots(asked: str, directory: bytes, home: bytes) -> list[Root]:
     """What ``asked``, a path or a pattern, means in ``directory``; nothing where there is nothing."""
     pattern = raw(asked)
@@ -95,7 +101,7 @@ def _named(directory: bytes, part: bytes) -> list[bytes]:
 def _root(place: bytes, pattern: bytes, directory: bytes) -> Root:
     """Below the job's directory a path is kept whole; of any other the last name."""
     if os.path.isabs(pattern) or b".." in pattern.split(b"/"):
-        base, name = os.path.split(os.path.realpath(place) if b".." in place.split(b"/") else place.rstrip(b"/"))
+        base, name = os.path.split(absolute(place))
         return Root(base or b"/", name)
     inside = [part for part in place[len(directory) :].split(b"/") if part not in (b"", b".")]
     return Root(directory, b"/".join(inside))

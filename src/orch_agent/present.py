@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-from . import layout, stall, usage
+from . import layout, stall, usage, workplace
 from .ledger import Record
 from .model import PENDING, RUNNING, Ended, JobView, Pending, Running, State, Usage, rfc3339
 
@@ -30,7 +30,7 @@ def job_view(record: Record, state: State, learned: Optional[int] = None) -> Job
         "state": ended.result.state if ended else PENDING if isinstance(state, Pending) else RUNNING,
         "reason": _reason(state, still),
         "command": spec.command,
-        "cwd": spec.cwd,
+        "cwd": workplace.directory(record) if spec.code else spec.cwd,
         "submitted_at": rfc3339(record.submitted_at),
         "started_at": rfc3339(record.started_at),
         "ended_at": rfc3339(ended.at) if ended else None,
@@ -49,7 +49,7 @@ def job_view(record: Record, state: State, learned: Optional[int] = None) -> Job
         "mem_peak_bytes": (used.mem_peak_bytes or None) if used else None,
         "cpu_seconds": used.cpu_seconds if used else None,
         "log_path": record.log_path,
-        "code": None,
+        "code": spec.code,
         "after": (record.after or "").split(),
         "array_id": record.array_id,
         "array_task": record.task,

@@ -12,9 +12,6 @@ from . import codespace, files, layout, secrets, units
 from .ledger import Ledger, Record
 from .model import JobSpec, Refusal
 
-_SPARE = 128 << 10
-"""Bytes left to a job's own environment and command."""
-
 
 def check(spec: JobSpec) -> None:
     """Refuse what no codespace can begin, or run to its end."""
@@ -28,7 +25,7 @@ def check(spec: JobSpec) -> None:
 
 def _check_secrets() -> None:
     given = secrets.read()
-    size, room = secrets.size(given), os.sysconf("SC_ARG_MAX") - _SPARE
+    size, room = secrets.size(given), secrets.room()
     if size > room:
         said = "this codespace has %d secrets of %s in all, and a program can be given %s: no job could begin"
         hint = "cs secret list    # cs secret rm NAME; one that is a file's text may as well be a file"

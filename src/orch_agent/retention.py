@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from . import files, layout, locks, procs, settings
+from . import files, layout, locks, procs, settings, vault
 from .launch import detach
 from .ledger import Ledger, Record, open_ledger
 from .model import Refusal
@@ -107,6 +107,11 @@ def _pass(before: float) -> Iterator[None]:
     """Remove what was over ``before`` that time, little by little."""
     yield from _runs(before)
     yield from _strays(before)
+    if os.path.isdir(layout.stores()):
+        from . import pruning  # most hosts have none
+
+        yield from pruning.steps(before)
+    yield from _secrets()
     yield from _agents(before)
 
 
@@ -122,7 +127,7 @@ def _runs(before: float) -> Iterator[None]:
         for record in over:
             if record.array_id is not None:
                 files.remove(layout.spec_file(record.array_id))  # or its tasks would be taken for forgotten ones
-            shutil.rmtree(layout.job_dir(record.id), ignore_errors=True)
+            yield from files.removal(layout.job_dir(record.id))
             files.remove(record.log_path)
             yield
         with open_ledger() as ledger, ledger.transaction():
@@ -160,11 +165,11 @@ def _lives(job_id: str) -> bool:
 
 def _strays(before: float) -> Iterator[None]:
     """Directories of jobs that the ledger does not know: it may have been lost, so they are kept as long as a run."""
-    for job_id in _names(layout.jobs_dir()):
+    for job_id in files.names(layout.jobs_dir()):
         path = layout.job_dir(job_id)
-        inside = (os.path.join(path, name) for name in _names(path))
-        if all(_is_older(one, before) for one in (path, *inside)) and not _lives(job_id) and not _is_known(job_id):
-            shutil.rmtree(path, ignore_errors=True)
+        inside = (os.path.join(path, name) for name in files.names(path))
+        if all(files.is_older(one, before) for one in (path, *inside)) and not _lives(job_id) and not _is_known(job_id):
+            yield from files.removal(path)
         yield
 
 
@@ -175,31 +180,23 @@ def _is_known(job_id: str) -> bool:
         return bool(next(ledger.rows(asked, [job_id, job_id]))[0])
 
 
+def _secrets() -> Iterator[None]:
+    """Of whatever age: what is left over is of no use to anybody."""
+    with open_ledger() as ledger:
+        vault.sweep(ledger)
+    yield
+
+
 def _agents(before: float) -> Iterator[None]:
     """Agents that no client has called since then and no process runs, and ruins of their installation."""
     root = layout.root()
     spared = {os.path.realpath(path) for path in (detach.AGENT, os.path.join(root, "agent"))}
     spared.update(os.path.realpath(word) for words in procs.command_lines() for word in words[1:5] if "agent" in word)
-    for name in _names(root):
+    for name in files.names(root):
         path = os.path.join(root, name)
         is_agent = name.startswith(("agent-", ".agent-")) and os.path.realpath(path) not in spared
-        if is_agent and _is_older(path, before):
+        if is_agent and files.is_older(path, before):
             aside = os.path.join(root, ".agent-%d" % time.time_ns())
             os.rename(path, aside)  # nobody begins to run a half of it
             shutil.rmtree(aside, ignore_errors=True)
         yield
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return []
-
-
-def _is_older(path: str, before: float) -> bool:
-    """Whether it was last changed before that time. What has gone is of no age."""
-    try:
-        return os.lstat(path).st_mtime < before
-    except OSError:
-        return False

@@ -26,6 +26,7 @@ from . import (
     cgroup,
     files,
     freezer,
+    given,
     joblog,
     layout,
     locks,
@@ -33,13 +34,13 @@ from . import (
     procs,
     recorder,
     request,
-    secrets,
     supervision,
     terminal,
     tree,
     trouble,
     usage,
     wire,
+    workplace,
 )
 from .audience import Audience
 from .joblog import JobLog
@@ -48,7 +49,7 @@ from .ledger import Record, Start, open_ledger
 from .logcap import Cap
 from .mask import Mask
 from .mend import healed
-from .model import COMPLETED, JOB_ENV, NODE_FAIL, OUT_ENV, Ended, Refusal, Result
+from .model import CODE_ENV, COMPLETED, JOB_ENV, NODE_FAIL, OUT_ENV, Ended, Refusal, Result
 from .restore import catch_up
 from .state import verdict
 
@@ -58,6 +59,8 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM
 """What a host lacks for a while: no fault of the job."""
 _REST = 1.0
 """Seconds before another try."""
+_FOR_ROOM = 3.0
+"""The same for a job whose code does not fit on the disk."""
 _MOMENT = 0.05
 """Seconds for which something is held back that may be the beginning of a secret, where it is too short to be one."""
 _AT_ONCE = ("guard", "limit")
@@ -73,18 +76,57 @@ def main(record: Record) -> None:
 def _try(record: Record) -> None:
     try:
         _make_room(record.id)
+        if record.spec.code is not None and not _has_code(record):
+            return
         os.chdir(layout.job_dir(record.id))
-        runner = Runner(record)
+        runner = Runner(record, given.to(record))
+    except given.Lacking as lacking:
+        why = str(lacking)
+        healed(lambda: _put_off(record, why))
+        supervision.poke()
     except OSError as error:
         if error.errno in _PASSING:
             time.sleep(_REST)
             return  # the job stays pending, and the supervisor tries again
-        end = Ended(time.time(), Result(NODE_FAIL, reason="it could not be started: %s" % error))
-        with open_ledger() as ledger:
-            ledger.settle_unstarted(record.id, end)
-        supervision.poke()
+        _give_up(record, "it could not be started: %s" % error)
     else:
         runner.run()
+
+
+def _give_up(record: Record, why: str) -> None:
+    with open_ledger() as ledger:
+        ledger.settle_unstarted(record.id, Ended(time.time(), Result(NODE_FAIL, reason=why)))
+    supervision.poke()
+
+
+def _has_code(record: Record) -> bool:
+    """Whether its code is laid out: all of it. If not, the job has ended, or stays pending."""
+    from . import checkout  # most jobs come without
+
+    try:
+        checkout.prepare(record, lambda: healed(lambda: _is_pending(record)))
+        return True
+    except checkout.Unwanted:
+        return False
+    except Refusal as refusal:
+        _give_up(record, "its code cannot be laid out: %s" % refusal.message)
+        return False
+    except OSError as error:
+        if error.errno not in checkout.FULL:
+            raise
+        time.sleep(_FOR_ROOM)  # whoever tries has to look at much
+        return False
+
+
+def _is_pending(record: Record) -> bool:
+    with open_ledger() as ledger:
+        now = ledger.get(record.id)
+    return now is not None and now.is_pending
+
+
+def _put_off(record: Record, why: str) -> None:
+    with open_ledger() as ledger:
+        given.put_off(ledger, record, why)
 
 
 def _make_room(job_id: str) -> None:
@@ -98,7 +140,7 @@ def _make_room(job_id: str) -> None:
 class Runner:
     """Owns one job."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, secrets: given.Given) -> None:
         self.record = record
         self.spec = record.spec
         cap = Cap(record.id, record.log_path, self.spec.log_max)
@@ -106,9 +148,8 @@ class Runner:
         # Early: what we touch before it, the kernel copies once more after it. A terminal cannot be shared with a
         # plain file: without one the job writes the log itself, unless that must not show its secrets.
         self.is_subreaper = tree.become_subreaper()
-        self.secrets = secrets.read()
-        hidden = secrets.hidden(self.secrets)
-        self.mask = Mask(hidden) if hidden else None
+        self.secrets = secrets.variables
+        self.mask = Mask(secrets.hidden) if secrets.hidden else None
         target = terminal.TERMINAL if self.spec.tty else terminal.PIPE if self.mask else self.log.fd
         self.child = terminal.prepare(self._begin, target, hears_hangup=not self.spec.keep_children)
         self.room = files.Reserved(layout.result_file(record.id))
@@ -175,7 +216,7 @@ class Runner:
         if group is not None:
             group.enter()
         badness.expose()
-        os.chdir(self.spec.cwd or layout.home())
+        os.chdir(workplace.directory(self.record))
         words = terminal.shell_words(self.spec.command, os.path.join(layout.job_dir(self.record.id), "command"))
         # The shell is found on our PATH: the job's own may lead nowhere.
         os.execve(shutil.which(words[0]) or "/bin/bash", words, self._environment())
@@ -442,6 +483,10 @@ def identity(record: Record) -> dict[str, str]:
     known = {**dict(zip(JOB_ENV, words)), OUT_ENV: layout.out_dir(record.id)}
     if record.task is not None:
         known[JOB_ENV[len(words)]] = str(record.task)
+    code = record.spec.code or {}
+    for variable, key in zip(CODE_ENV, ("commit", "head", "branch")):
+        if isinstance(code.get(key), str):
+            known[variable] = code[key]
     return known
 
 

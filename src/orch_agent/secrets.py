@@ -1,5 +1,7 @@
 """The secrets that GitHub gives a codespace: read where it keeps them, when they are needed, for some are renewed.
 
+What no log may show of these and others, too.
+
 A line of the file is ``KEY=VALUE``, the value in base64. A line that makes no sense counts as none.
 """
 
@@ -9,13 +11,15 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+
+from .check import LEAST as LEAST
 
 _PLACE = "/workspaces/.codespaces/shared/.env-secrets"
 _POINTER = 10
 """Bytes that a variable takes besides its name and value: ``=``, a zero, and where it stands."""
-LEAST = 6
-"""Bytes that a value must have to be masked: what is shorter stands in any text."""
+_SPARE = 128 << 10
+"""Bytes left to a job's own environment and command."""
 _PUBLIC = frozenset(
     (
         *("CODESPACES", "CODESPACE_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_NAME", "GITHUB_API_URL"),
@@ -51,17 +55,30 @@ def _parsed(text: bytes) -> Iterator[tuple[str, str]]:
             yield key.decode(), os.fsdecode(value)
 
 
+def room() -> int:
+    """Bytes that a program can be given of them."""
+    return os.sysconf("SC_ARG_MAX") - _SPARE
+
+
 def size(secrets: Mapping[str, str]) -> int:
     """Bytes that they take in a process's environment."""
     return sum(len(os.fsencode(key)) + len(os.fsencode(value)) + _POINTER for key, value in secrets.items())
 
 
-def hidden(secrets: Mapping[str, str]) -> list[bytes]:
-    """What no log may show: each value, as a terminal writes it too, and each of its lines."""
+def private(secrets: Mapping[str, str]) -> dict[str, str]:
+    """Those that are secret."""
+    return {key: value for key, value in secrets.items() if key not in _PUBLIC}
+
+
+def hidden(values: Iterable[str]) -> list[bytes]:
+    """What no log may show: each value, as a terminal writes it too, each of its lines, and what others make of it."""
     found: set[bytes] = set()
-    for key, text in secrets.items():
+    for text in values:
         value = os.fsencode(text).strip(b"\r\n")
-        if key not in _PUBLIC:
-            plain = value.replace(b"\r\n", b"\n")
-            found.update((value, plain, plain.replace(b"\n", b"\r\n")), plain.split(b"\n"))
+        plain = value.replace(b"\r\n", b"\n")
+        found.update((value, plain, plain.replace(b"\n", b"\r\n")), plain.split(b"\n"))
+        if len(value) >= LEAST:
+            from . import disguise  # most jobs have no secrets
+
+            found.update(disguise.of(value))
     return [one for one in found if len(one) >= LEAST]

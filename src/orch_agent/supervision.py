@@ -13,6 +13,7 @@ from .launch import detach
 
 _AGAIN = 1.0
 """Seconds for which a process that has looked takes the supervisor to live."""
+_PATIENCE, _MOMENT = 5.0, 0.02
 _next = 0.0
 
 
@@ -29,6 +30,20 @@ def ensure() -> None:
     request = succession.request()
     if request is not None:
         poke(request)
+
+
+def renew() -> None:
+    """Wait, within reason, until no older supervisor lives: it does not know what a job needs that it has not heard of.
+
+    Call it before the commit that gives such a job to whoever supervises.
+    """
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until and locks.is_held(layout.supervisor_lock()):
+        request = succession.request()
+        if request is None:
+            return
+        poke(request)
+        time.sleep(_MOMENT)
 
 
 def ensure_vigil() -> None:

@@ -37,6 +37,7 @@ from . import (
     succession,
     supervision,
     trouble,
+    vault,
     wake,
 )
 from .launch import detach, tmux
@@ -141,6 +142,7 @@ class Supervisor:
                 self._tell(ledger)
             with ledger.transaction():
                 if self._is_idle(ledger):
+                    vault.sweep(ledger)
                     os.close(self.lock)
                     self.lock = None
 
@@ -207,6 +209,7 @@ class Supervisor:
         with open_ledger(_LEDGER) as ledger:
             if ledger.file != self.ledger_file:
                 restore.missing(ledger)
+                vault.sweep(ledger)
                 self.ledger_file = ledger.file
             queue.enlist(ledger, _LOST)
             for record in queue.active(ledger):

@@ -56,11 +56,16 @@ def complain(error: Exception, of: str = "") -> None:
         pass
 
 
+def is_full(error: OSError) -> bool:
+    """Whether it tells of a disk that is full, or of one's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def explain(error: Exception) -> Refusal:
     """The refusal that an error of the system or of the database means."""
     if isinstance(error, OSError):
         path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else layout.root()
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = is_full(error)
     else:
         path, full = layout.ledger(), "full" in str(error) or disk_is_full(layout.root())
     if full:

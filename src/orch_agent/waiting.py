@@ -11,9 +11,9 @@ import time
 from functools import cached_property
 from typing import Optional
 
-from . import hold, layout, machine, memory, queue, schedule, trouble
+from . import hold, layout, machine, memory, queue, schedule, trouble, workplace
 from .ledger import Ledger, Record
-from .model import STARTS
+from .model import LACKS, STARTS
 
 
 def held() -> Optional[str]:
@@ -33,10 +33,12 @@ class Outlook:
     def reason(self, record: Record) -> str:
         """Why this pending job has not started."""
         if not record.is_queued:
-            return STARTS
+            return workplace.delay(record) or STARTS
         owner = record.array_id or record.id
         if owner in self._needs:
             return self._needs[owner]
+        if record.why is not None and record.why.startswith(LACKS):
+            return record.why
         if record.due is not None and record.due > self._now:
             return again(record, self._now)
         if record.id not in self._plan:

@@ -36,7 +36,7 @@ def decode(line: bytes) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise Refusal("usage", "the message is not a JSON object: %s" % ascii(line[:80]))
+        raise Refusal("usage", "the message, of %d bytes, is not a JSON object" % len(line))  # not quoted: secrets
     return document
 
 
@@ -89,7 +89,7 @@ _KINDS: _Kinds = {
     **dict.fromkeys(("tty", "keep_children"), frozenset({bool})),
     **dict.fromkeys(("mem", "mem_max", "retries", "nice", "log_max"), frozenset({int})),
     **dict.fromkeys(("cpus", "timeout", "retry_delay", "stall"), frozenset({int, float})),
-    "env": frozenset({dict}),
+    **dict.fromkeys(("env", "secrets", "code"), frozenset({dict})),
     "after": frozenset({list, tuple}),
 }
 
@@ -117,8 +117,9 @@ def spec_from(fields: Mapping[str, Any]) -> JobSpec:
         raise Refusal("usage", "the specification's %s is of another type" % wrong)
     if "after" in known:
         known["after"] = tuple(known["after"])
-    if not all(isinstance(value, str) for value in [*known.get("env", {}).values(), *known.get("after", ())]):
-        raise Refusal("usage", "the specification's env or after holds something that is no text")
+    texts = [*known.get("env", {}).values(), *known.get("secrets", {}).values(), *known.get("after", ())]
+    if not all(isinstance(value, str) for value in texts):
+        raise Refusal("usage", "the specification's env, secrets or after holds something that is no text")
     try:
         return JobSpec(**known)
     except TypeError:

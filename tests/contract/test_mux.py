@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from orch.ssh.mux import MuxStream
+from orch.ssh.mux import Forward, MuxStream
 from orch.transport import LOST, LinkLost
 from tests.support.agent import eventually
 from tests.support.machine import Machine
@@ -128,3 +130,22 @@ def test_the_far_side_sees_the_end_when_we_are_killed_or_stop(machine: Machine, 
     stream = started(master, "cat; touch stopped")
     stream.kill()
     eventually((Path(machine.home) / "stopped").exists, "its input has ended")
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda: Forward("/nowhere", "::1", 80, 5.0), lambda: MuxStream("/nowhere", "true", b"").kill()]
+)
+def test_what_cannot_be_begun_keeps_no_descriptor(ask: Callable[[], object]) -> None:
+    """Wherever in between they run out."""
+    before = os.listdir("/proc/self/fd")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for count in range(12):
+        free = os.dup(0)
+        os.close(free)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + count, limits[1]))
+            with contextlib.suppress(OSError):
+                ask()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert os.listdir("/proc/self/fd") == before, count

@@ -88,7 +88,7 @@ def test_one_that_puts_out_nothing_leaves_nothing(agent: Agent) -> None:
     job = agent.finished("job", "true")
     assert not (agent.root / "jobs" / job["id"] / "out").exists()
     assert listed(agent, "job") == {
-        "": {"path": "", "kind": "", "why": "there is none", "absent": True, "v": 1, "base": None}
+        "$ORCH_OUT": {"path": "$ORCH_OUT", "kind": "", "why": "there is none", "absent": True, "v": 1, "base": None}
     }
 
 

@@ -179,3 +179,28 @@ def test_where_tmux_cannot_be_installed_it_is_said_and_not_tried_again(bare: Cod
             bare.call("attach", job="job")
         assert refused.value.hint == "sudo apt-get install -y tmux"
     assert (bare.home / "apt").read_text() == "install\nupdate\ninstall\n"
+
+
+# Secrets that a submission names: those that the codespace has
+
+
+def test_a_secret_that_is_named_is_one_of_the_codespaces(codespace: Codespace) -> None:
+    codespace.finished("job", 'printf %s "$MINE" > one; echo "$MINE"', secrets={"MINE": "GITHUB_TOKEN"})
+    assert (codespace.home / "one").read_text() == TOKEN and codespace.log("job").strip() == b"***"
+    with pytest.raises(Refused, match="this codespace does not have the secret NONE") as refused:
+        codespace.submit("other", "true", secrets={"NONE": "NONE"})
+    assert refused.value.hint.startswith("cs secret set NONE")
+    with pytest.raises(Refused, match="the command holds the value of the secret MINE") as refused:
+        codespace.submit("other", f"echo {TOKEN}", secrets={"MINE": "GITHUB_TOKEN"})
+    assert TOKEN not in str(refused.value) + refused.value.hint
+
+
+def test_one_that_is_taken_back_is_waited_for(codespace: Codespace) -> None:
+    codespace.submit("first", "until [ -e go ]; do sleep 0.1; done")
+    codespace.submit("job", "true", secrets={"KEY": "KEY"}, after=["first"])
+    codespace.give(GITHUB_TOKEN=TOKEN)
+    (codespace.home / "go").touch()
+    said = "waits for the secret KEY, which this codespace does not have: cs secret set KEY"
+    eventually(lambda: codespace.show("job")["job"]["reason"] == said, "it says what it waits for")
+    codespace.give(GITHUB_TOKEN=TOKEN, KEY=KEY)
+    assert codespace.wait("job", timeout=60)["state"] == "COMPLETED"

@@ -50,7 +50,7 @@ def test_tab(orch: Orch, path: Path, jobs: None, terminal: Terminal, shell: str)
     for typed, completed in (
         ("orch stat", "orch status "),
         ("orch logs tr", "orch logs train-big "),
-        ("orch run --no", "orch run --no-tty "),
+        ("orch run --no-t", "orch run --no-tty "),
         ("orch wait report tr", "orch wait report train-big "),
         ("orch status --host lo", "orch status --host local "),
         ("orch ssh lo", "orch ssh local "),

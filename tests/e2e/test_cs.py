@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -421,3 +422,22 @@ def test_ctrl_c_stops_the_following_only(github: GitHub, at_github: Laptops) -> 
         following.send_signal(signal.SIGINT)
         assert following.wait(30) == 130
     assert job(laptop, "train")["state"] == "RUNNING"
+
+
+def test_files_there_and_a_port_here(github: GitHub, at_github: Laptops) -> None:
+    laptop = at_github()
+    github.create()
+    (laptop.home / "data").mkdir()
+    (laptop.home / "data/x").write_text("x")
+    done = laptop.cs("push", "data", f"{FOLDER}:/workspaces/{FOLDER}", cwd=laptop.home)
+    assert good(done).startswith("1 file, 1B, in ")
+    assert good(laptop.cs("ssh", "--", f"cat /workspaces/{FOLDER}/data/x")) == "x"
+    assert laptop.cs("push", "data", "nope:", cwd=laptop.home).status == 2
+    serving = "python3 -S -u -m http.server --bind 127.0.0.1 0"
+    good(laptop.cs("run", "--name", "web", f"cd /workspaces/{FOLDER}/data && {serving}"))
+    ports = eventually(lambda: json.loads(good(laptop.cs("ports", "web", "--json")))["ports"], "it listens")
+    with laptop.cs.popen("ports", "web", f":{ports[0]['port']}") as forwarding:
+        assert forwarding.stdout
+        here = forwarding.stdout.readline().decode().split()[0]
+        with urllib.request.urlopen(f"http://{here}/x", timeout=30) as answer:
+            assert answer.read() == b"x"

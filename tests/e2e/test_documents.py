@@ -74,7 +74,7 @@ def test_show(orch: Orch) -> None:
     done = orch("show", "fails", "--json")
     assert (done.status, done.err) == (0, "")
     known = ["job", "why", "autopsy", "attempts", "usage_curve", "log_tail", "log_size_bytes", "log_lost_bytes"]
-    assert list(done.json) == [*known, "next", "tty", "keep_children", "env"]
+    assert list(done.json) == [*known, "next", "tty", "keep_children", "env", "secrets"]
     check_job(done.json["job"])
     check(done.json["autopsy"], AUTOPSY)
     assert done.json["autopsy"]["ended_by"] == "itself"

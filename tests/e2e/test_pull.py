@@ -219,3 +219,36 @@ def test_another_pull_goes_on(large: tuple[Laptop, Machine, Link], how: str) -> 
     done = mine("pull", "job", "--to", "here", cwd=mine.home, timeout=120)
     assert (done.status, done.out) == (0, "job.1: 2 files, 24.0MB, in here\n")
     is_whole(mine)
+
+
+def test_at_the_end_of_a_run(orch: Orch, agent: Agent) -> None:
+    """What a job has left is brought, however it ended; its own exit status comes first."""
+    work, here = orch.home / "work", orch.home / "here"
+    work.mkdir()
+    here.mkdir()
+    leaves = ("job", "mkdir -p results; date +%N >results/x; exit ${CODE:-0}", "--cwd", str(work), "--pull", "results")
+    done = orch("run", *leaves, "--wait", cwd=here)
+    assert done.status == 0 and done.err.endswith("job.1: 1 file, 10B, in .\n")
+    assert (here / "results/x").read_bytes() == (work / "results/x").read_bytes()
+    os.utime(here / "results/x", (2e9, 2e9))  # changed here, later than there
+    done = orch("run", *leaves, "--follow", cwd=here)
+    assert done.status == 1, "the job went well, the pull did not"
+    assert "here and not the same" in done.err and "orch pull job.2 results --yes" in done.err
+    done = orch("run", *leaves, "--env", "CODE=5", "--wait", cwd=here)
+    assert done.status == 5 and "here and not the same" in done.err
+    os.utime(here / "results/x", (1e9, 1e9))
+    assert orch("rerun", "job", "--wait", "--pull", "results/*", "--pull", "nope", cwd=here).status == 5
+    assert (here / "results/x").read_bytes() == (work / "results/x").read_bytes()
+    (here / "results/x").unlink()
+    done = orch("run", *leaves, "--wait", "--json", cwd=here)
+    assert (done.status, done.json["job"]["run"], done.json["pulled"]["files"]) == (0, 5, 1)
+    done = orch("run", "job", "true", "--wait", "--json", "--pull", "nope", cwd=here)
+    assert (done.status, done.json["pulled"]) == (1, None) and "not pulled: job.6 has no nope" in done.error["message"]
+
+
+def test_nobody_waits_for_what_is_to_be_pulled(orch: Orch, agent: Agent) -> None:
+    done = orch("run", "job", "true", "--pull", "x")
+    assert done.status == 2 and "add --wait or --follow" in done.err
+    done = orch("run", "job", "true", "--wait", "--pull", "x", "--array", "0-1")
+    assert done.status == 2 and "orch pull job.N PATH" in done.err
+    assert orch("status", "--all", "--json").json["jobs"] == []

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from orch_agent import files
 from orch_agent.ledger import Ledger
 from orch_agent.model import END_STATES, Ended, JobSpec, Result
 from tests.faults import mounts
@@ -444,3 +446,20 @@ def test_since_is_no_trap_when_the_clock_jumps(agent: Agent) -> None:
     for since, wanted in ((0, b"aaaa"), (1500, b"bbbb"), (2500, b"bbbb"), (4000, b"bbbb"), (5000, b"bbbb")):
         assert agent.log("x", since=since).startswith(wanted)
     assert agent.log("x", since=6000) == b""
+
+
+def test_a_file_is_written_whole_or_not_at_all(home: Path) -> None:
+    """A disk that is nearly full takes the first blocks of it without an error."""
+    with mounts.tmpfs(home / "small", "1m") as disk:
+        path = disk / "config"
+        path.write_text("before\n" * 3000)
+        path.chmod(0o644)
+        (disk / "filler").write_bytes(b"\0" * (os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 3 * 4096))
+        for text in ("after\n" * 3000, b"after\n" * 3000):
+            with pytest.raises(OSError, match="No space"):
+                files.write_whole(str(path), text)
+            assert path.read_text() == "before\n" * 3000
+            assert sorted(os.listdir(disk)) == ["config", "filler"]
+        (disk / "filler").unlink()
+        files.write_whole(str(path), b"after\n" * 3000, mode=0o644)
+        assert path.read_text() == "after\n" * 3000 and stat.S_IMODE(path.stat().st_mode) == 0o644

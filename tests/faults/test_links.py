@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections import Counter
@@ -97,6 +98,36 @@ def test_a_client_killed_at_every_piece(mine: Laptop, machine: Machine, fragile:
         known += "had been submitted before" in done.out
         names.append(name)
     assert known < len(names) - 2 and (known or way == "up")  # its request is the last that a client says
+    ran_once(mine, machine, names)
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_code_cut_off_at_every_other_piece(mine: Laptop, machine: Machine, fragile: Fragile, way: Way) -> None:
+    """One job, which runs exactly what was there when it was submitted."""
+    tree = mine.home / "tree"
+    tree.mkdir()
+    (tree / "orch.toml").touch()
+    command = "echo $ORCH_JOB_NAME >>~/ran; cat file"
+
+    def submit(name: str, *words: str) -> Done:
+        (tree / "file").write_text(f"{name} {os.urandom(8192).hex()}\n")
+        return mine("run", name, "--sync", *words, command, cwd=tree)
+
+    assert submit("first").status == 0
+    mine.crash()
+    assert submit("second").status == 0
+    names, happened = ["first", "second"], 0
+    for piece in range(fragile.pieces()[way] - 1, 4, -2):
+        mine.crash()
+        fragile.fails(Fault(way, piece))
+        done = submit(name := f"{way}{piece}", "--id", f"id-{way}{piece}")
+        happened += fragile.failures() > 0
+        fragile.sound()
+        assert done.status == 0, done
+        names.append(name)
+        assert mine("wait", name).status == 0
+        assert mine("logs", name).out == (tree / "file").read_text()
+    assert happened
     ran_once(mine, machine, names)
 
 

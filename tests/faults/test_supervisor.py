@@ -199,6 +199,22 @@ def test_a_newer_one_takes_over(agent: Agent) -> None:
     eventually(lambda: not locks.is_held(str(lock(agent))), "it ends when there is nothing to do")
 
 
+def test_an_older_one_starts_nothing_that_it_does_not_understand(agent: Agent) -> None:
+    """It would run the job without its secret."""
+    older = newer(agent, "(0, 1, 0)")
+    given = older.directory / "orch_agent" / "given.py"
+    given.write_text(
+        given.read_text().replace("def to(record: Record)", "def to(_):\n    return Given({}, [])\n\n\ndef _to(record)")
+    )
+    older.submit("runs", GATE)
+    older.running("runs")
+    assert signed(agent)["release"] == [0, 1, 0]
+    spec = {"name": "job", "command": "echo ${#A}", "secrets": {"A": "A"}}
+    agent.call("submit", id="one", spec=spec, secrets={"A": "twelve chars"})
+    assert agent.wait("job")["exit_code"] == 0 and agent.log("job").split() == [b"12"]
+    assert agent.wait("job")["state"] == "COMPLETED" and signed(agent)["release"] != [0, 1, 0]
+
+
 def test_one_that_cannot_take_over_changes_nothing(agent: Agent) -> None:
     """Half of an agent, or a directory of somebody else."""
     agent.submit("runs", GATE)

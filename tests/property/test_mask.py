@@ -24,7 +24,7 @@ repeated = st.builds(
 )
 many = st.lists(st.text("abd", min_size=LEAST, max_size=9).map(str.encode), min_size=30, max_size=300)
 several_lines = st.lists(st.text("ab", max_size=9), min_size=1, max_size=6).map(
-    lambda lines: hidden_of({"KEY": "\n".join(lines)}) or [b"aaaaaa"]
+    lambda lines: hidden_of(["\n".join(lines)]) or [b"aaaaaa"]
 )
 secrets = st.one_of(
     st.lists(secret, min_size=1, max_size=4, unique=True),
@@ -170,8 +170,8 @@ LINES = b"".join(b"%d epoch, some usual text of a log at /usr/lib/x.py\n" % at f
         ([b"A" * LONG], (b"A" * 2 * LONG + b"B") * (AMOUNT // LONG // 2), AMOUNT // LONG // 2),
         ([b"A" * LONG + b"B"], b"A" * AMOUNT, 1),
         ([b"A" * 24_000 + b"B" + b"A" * 24_000, b"AAAAAAC"], b"A" * AMOUNT, 1),
-        (hidden_of({"S": "------\n" * 7000}), b"------\n" * (AMOUNT // 7), 1),
-        (hidden_of({"S": "------\n" * 7000}), b"------\r\n" * (AMOUNT // 8), 1),
+        (hidden_of(["------\n" * 7000]), b"------\n" * (AMOUNT // 7), 1),
+        (hidden_of(["------\n" * 7000]), b"------\r\n" * (AMOUNT // 8), 1),
     ],
 )
 def test_a_piece_costs_a_few_looks_whatever_is_hidden(

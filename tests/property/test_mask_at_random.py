@@ -57,7 +57,7 @@ class Case:
                 found.append((self._word(0, ends) + body).encode())
             else:
                 lines = [self._word(0, 9) for _ in range(self.chance.randint(1, 5))]
-                found.extend(hidden_of({"KEY": "\n".join(lines)}))
+                found.extend(hidden_of(["\n".join(lines)]))
         return [one for one in found if len(one) >= LEAST] or [b"abcabc"]
 
     def _part(self) -> bytes:

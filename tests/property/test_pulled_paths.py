@@ -12,8 +12,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orch.ops.landing import Place, stays_inside, steps
-from orch.ops.parts import Unfit, aside
+from orch_agent.landing import Place, stays_inside, steps
+from orch_agent.parts import Unfit, aside
 
 NAMES = [b"a", b"b", b"c", b"..", b".", b"", b"\xff\n", b"x" * 300, b"\0", aside(b"a"), b"victim"]
 PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=5).map(b"/".join)

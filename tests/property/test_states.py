@@ -118,6 +118,8 @@ specs = st.builds(
     stall=st.none() | durations,
     after=st.lists(texts, max_size=3).map(tuple),
     array=st.none() | texts,
+    code=st.none() | st.fixed_dictionaries({"store": texts, "commit": texts, "share": st.lists(texts, max_size=2)}),
+    secrets=st.dictionaries(texts, texts, max_size=3),
 )
 
 

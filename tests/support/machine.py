@@ -221,6 +221,11 @@ class Machine:
             found.setdefault(int(file.partition("/")[0]), []).append(text)
         return [(pid, argv) for pid, argv in found.items() if pid not in (1, int(own))]
 
+    def seen(self, path: str) -> Path:
+        """A path of its own file systems, as root reaches it from here while it is on."""
+        assert self._init, f"{self.name} is off"
+        return Path(f"/proc/{self._init.pid}/root{path}")
+
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         """Send a signal to a process of its own, by its pid there."""
         self.run(f"kill -{int(number)} {pid}", user="root")

@@ -48,7 +48,7 @@ class Terminal:
 
     def types(self, text: str) -> None:
         """Type text as it is."""
-        self._call("send-keys", "-l", "-t", "window", text)
+        self._call("send-keys", "-l", "-t", "window", "--", text)
 
     def resize(self, width: int, height: int) -> None:
         """Make the window another size."""

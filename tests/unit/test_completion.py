@@ -45,13 +45,15 @@ def test_what_comes_next(shell_home: Path) -> None:
     assert names("logs", "--tail") == []
     assert names("logs", "--tail", "5", word="t") == ["train"]
     assert names("run", "--host") == ["local"]
-    assert names("run", word="--no") == ["--no-tty"]
+    assert names("run", word="--no-t") == ["--no-tty"]
     assert names("run", "x", "--", word="-") == []
     assert names("doctor", "--json") == ["local"]
     assert names("doctor", "local") == names("ssh", "local") == names("ssh", "--") == []
     assert names("ssh") == names("stop") == ["local"]
     assert names("completion") == ["bash", "zsh", "fish"]
     assert "agents" in names("help")
+    assert names("secret") == ["set", "list", "rm", "send"] and names("secret", "set") == []
+    assert names("secret", "send", word="t") == ["train"]
     assert names("nonsense") == names("init") == []
 
 

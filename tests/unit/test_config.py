@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orch import config
+from orch import config, project
 from orch.errors import OrchError, exit_status
 from orch.ops import hosts
 
@@ -35,7 +35,7 @@ def test_without_a_file_the_host_is_this_machine(home: Path) -> None:
     [
         ('default_hots = "x"', "unknown key 'default_hots'", "did you mean default_host?"),
         ("zzz = 1", "unknown key 'zzz'", "known here: default_host, hosts"),
-        ("default_host = 3", "default_host must be a text in quotes, and is 3", ""),
+        ("default_host = 3", "default_host must be a text in quotes, and is a number", ""),
         ("hosts = 3", "hosts must be a table", ""),
         ("[hosts]\nbox = 3", "[hosts.box] must be a table", "provider"),
         ("[hosts.box]", "[hosts.box] needs a provider", 'provider = "local"'),
@@ -60,7 +60,7 @@ def test_each_kind_of_mistake(file: Path, text: str, message: str, hint: str) ->
     [
         ('retention = "1 month"', "[hosts.box] retention: '1 month' is no duration", "write 10s, 5m"),
         ('retention = "1h"', "[hosts.box] retention: 1h is too short", 'write at least 1d, or "default"'),
-        ("retention = 30", "retention must be a text in quotes, and is 30", ""),
+        ("retention = 30", "retention must be a text in quotes, and is a number", ""),
         ('memory_reserve = "2X"', "[hosts.box] memory_reserve: '2X' is no size", "write 6G"),
         ('memory_reserv = "2G"', "unknown key 'memory_reserv'", "did you mean memory_reserve?"),
     ],
@@ -119,12 +119,12 @@ def test_a_job_of_the_repository(home: Path) -> None:
     (home / "repo" / "orch.toml").write_text(
         '[jobs.train]\ncommand = "python train.py"\ntty = false\nenv = { A = "1" }\n[jobs.deep]\ncwd = "src/../src"\n'
     )
-    job = config.project_job("train", str(deep))
-    assert job == ("python train.py", str(home / "repo"), {"env": {"A": "1"}, "tty": False})
-    job = config.project_job("deep", str(deep))
+    job = project.job("train", str(deep))
+    assert job is not None and job[:3] == ("python train.py", str(home / "repo"), {"env": {"A": "1"}, "tty": False})
+    job = project.job("deep", str(deep))
     assert job is not None and (job.command, job.cwd) == (None, str(home / "repo" / "src"))
-    assert config.project_job("other", str(deep)) is None
-    assert config.project_job("train", str(home)) is None
+    assert project.job("other", str(deep)) is None
+    assert project.job("train", str(home)) is None
 
 
 def test_the_terms_of_a_job(home: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_terms_of_a_job(home: Path) -> None:
         'after = ["prep", "data.3"]\narray = "0-9%3"\nnice = -5\nlog_max = "1GB"\nstall = "30m"\n'
         '[jobs.one]\nafter = "prep"\narray = 3\n'
     )
-    job = config.project_job("train", os.getcwd())
+    job = project.job("train", os.getcwd())
     assert job is not None
     assert job.terms == {
         "mem": 6 << 30,
@@ -148,17 +148,17 @@ def test_the_terms_of_a_job(home: Path) -> None:
         "log_max": 1 << 30,
         "stall": 1800,
     }
-    one = config.project_job("one", os.getcwd())
+    one = project.job("one", os.getcwd())
     assert one is not None and one.terms == {"after": ("prep",), "array": "3"}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[job.train]", "unknown key 'job'"),
+        ("[task.train]", "unknown key 'task'"),
         ('[jobs.train]\ncomand = "x"', "[jobs.train] unknown key 'comand'"),
         ("[jobs.train]\ncommand = 3", "command must be a text"),
-        ('[jobs.train]\ntty = "no"', "tty must be true or false, and is 'no'"),
+        ('[jobs.train]\ntty = "no"', "tty must be true or false, and is a text in quotes"),
         ("[jobs.train]\nkeep_children = 1", "keep_children must be true or false"),
         ("[jobs.train]\nenv = { A = 1 }", "[jobs.train.env] A must be a text"),
         ("[jobs.train]\nenv = true", "env must be a table, and is true"),
@@ -172,7 +172,7 @@ def test_the_terms_of_a_job(home: Path) -> None:
 def test_mistakes_in_a_repository(home: Path, text: str, message: str) -> None:
     (home / "orch.toml").write_text(text)
     with pytest.raises(OrchError) as caught:
-        config.project_job("train", os.getcwd())
+        project.job("train", os.getcwd())
     assert message in caught.value.message
     assert str(home / "orch.toml") in caught.value.message
     assert exit_status(caught.value) == 1
@@ -180,29 +180,29 @@ def test_mistakes_in_a_repository(home: Path, text: str, message: str) -> None:
 
 def test_a_mistake_in_another_jobs_table_is_not_this_ones(home: Path) -> None:
     (home / "orch.toml").write_text('[jobs.train]\ncommand = "x"\n[jobs.other]\ncomand = 3\n[jobs."no name"]\n')
-    job = config.project_job("train", os.getcwd())
+    job = project.job("train", os.getcwd())
     assert job is not None and job.command == "x"
-    assert config.project_job("zzz", os.getcwd()) is None
+    assert project.job("zzz", os.getcwd()) is None
 
 
 def test_a_mistake_above_the_tables_is_told_apart(home: Path) -> None:
     file = home / "orch.toml"
     file.write_text('zz = 1\n[jobs.train]\ncommand = "x"\n')
-    with pytest.raises(config.Elsewhere, match="unknown key 'zz'"):
-        config.project_job("zzz", os.getcwd())
+    with pytest.raises(project.Elsewhere, match="unknown key 'zz'"):
+        project.job("zzz", os.getcwd())
     with pytest.raises(OrchError) as caught:
-        config.project_job("train", os.getcwd())
-    assert not isinstance(caught.value, config.Elsewhere)
+        project.job("train", os.getcwd())
+    assert not isinstance(caught.value, project.Elsewhere)
     file.write_text("no TOML")
     with pytest.raises(OrchError) as caught:
-        config.project_job("zzz", os.getcwd())
-    assert not isinstance(caught.value, config.Elsewhere)
+        project.job("zzz", os.getcwd())
+    assert not isinstance(caught.value, project.Elsewhere)
 
 
 def test_a_wrong_type_is_answered_with_a_right_one(home: Path) -> None:
     (home / "orch.toml").write_text('[jobs.train]\ntty = "no"\n')
     with pytest.raises(OrchError) as caught:
-        config.project_job("train", os.getcwd())
+        project.job("train", os.getcwd())
     assert caught.value.hint == "write tty = true"
 
 

@@ -46,7 +46,6 @@ def test_sizes_and_times_are_read() -> None:
         ("cloud", {"ssh_key": "mine"}, 'ssh_key = "connect"'),
         ("cloud", {"instance_type": "big"}, "t3.2xlarge"),
         ("cloud", {"address": "anywhere"}, "203.0.113.7/32"),
-        ("cloud", {"repos": ["git@github.com:me/lros.git"]}, "0.6"),
         ("cloud", {"address": "0.0.0.0/0"}, "at most a /24"),
         ("cloud", {"address": "203.0.0.0/16"}, "at most a /24"),
     ],

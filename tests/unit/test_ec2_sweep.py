@@ -136,6 +136,19 @@ def test_what_a_stack_holds_is_no_orphan(account: Account) -> None:
     assert {thing.host for thing in things.values()} == {"cloud"}
 
 
+def test_what_a_machine_has_written_is_its_hosts_and_goes_too(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.stack()
+    for host in ("cloud", "gone"):
+        name = f"/orch/{host}/deploy-key/github.com--me--lros"
+        account.aws.client("ssm", TOKYO).put_parameter(Name=name, Value="x", Type="SecureString")
+    keys = {thing.host: thing.holder for thing in found().values() if "deploy-key" in thing.id}
+    assert keys == {"cloud": "orch-cloud", "gone": ""}
+    assert run(capsys, "--delete", "--yes")[0] == 0
+    assert found() == {}
+
+
 def test_orphans_of_every_kind_are_found_and_nothing_of_others(account: Account) -> None:
     ours = account.things("orch-cloud", [TAG], "/orch/", LONDON)
     account.things("theirs", [{"Key": "orch", "Value": "orch:name"}], "/orchard/")

@@ -84,6 +84,19 @@ def test_a_path_that_leads_elsewhere_is_left_out(tmp_path: Path, path: str) -> N
     assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")] == ["to", "to/good"]
 
 
+@pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".g\u200cit"])
+def test_nothing_becomes_the_inside_of_a_repository(tmp_path: Path, name: str) -> None:
+    """There the next git would run it. Told once for all that is inside."""
+    directory = {"path": f"deep/{name}/hooks", "kind": "directory", "mode": 0o755, "below": 0}
+    listed = [directory, *(file_entry(f"deep/{name}/{one}") for one in ("hooks/post-checkout", "config"))]
+    pull = bring(Saying(*listed, file_entry("deep/.gitignore"), contents=sent(b"hello")), tmp_path)
+    assert list(left(pull)) == [f"deep/{name}"] and "git here would run" in pull.left[0].why and len(pull.left) == 1
+    assert [str(file.relative_to(tmp_path / "to")) for file in (tmp_path / "to").rglob("*")] == [
+        "deep",
+        "deep/.gitignore",
+    ]
+
+
 @pytest.mark.parametrize("target", ["/etc", "..", "../../x", "a/..", "a/../b", "", "./../x", "a\0"])
 def test_a_link_that_leads_elsewhere_is_left_out(tmp_path: Path, target: str) -> None:
     host = Saying({"path": "l", "kind": "link", "target": target, "below": 0})
@@ -365,7 +378,7 @@ def test_two_at_once_do_not_write_one_file(tmp_path: Path) -> None:
     with part.open("rb+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         pull = bring(Breaking(tmp_path / "there", {"large": FILES["large"], "small": b"x"}, []), tmp_path)
-    assert left(pull) == {"large": "another orch pull is just bringing it"}
+    assert left(pull) == {"large": "another orch is just bringing it"}
     assert part.exists() and (tmp_path / "to/small").exists()
 
 
@@ -405,3 +418,11 @@ def test_the_document_takes_any_name(tmp_path: Path) -> None:
     """As JSON, names that are no UTF-8 come through."""
     pull = bring(Saying(file_entry("\udcff\n"), contents=lines({"gone": "it went"})), tmp_path)
     assert json.loads(json.dumps(left(pull))) == {"\udcff\n": "it went"}
+
+
+def test_a_directory_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """It is listed before that is known; what is beside it comes."""
+    closed = {"path": "out/closed", "kind": "directory", "mode": 0o700, "below": 0}
+    unread = {"path": "out/closed", "kind": "", "why": "Permission denied", "below": 0}
+    pull = bring(Saying(closed, unread, file_entry("out/x"), contents=sent(b"hello")), tmp_path)
+    assert left(pull) == {"out/closed": "Permission denied"} and (tmp_path / "to/out/x").exists()

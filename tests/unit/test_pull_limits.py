@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from orch.errors import OrchError
-from orch.ops import manifest, parts, pull, receiving
+from orch.ops import manifest, pull, receiving
+from orch_agent import parts
 from orch_agent.sparse import Sum
 
 from .fakes import FakeStream, FakeTransport, remote

@@ -34,6 +34,7 @@ def test_the_same_for_a_conversation() -> None:
         ("status", {}, False),
         ("submit", {"id": "x", "spec": {"name": "a", "command": "true"}}, False),
         ("submit", {"id": "x", "spec": {"name": "a", "command": "true", "env": {"TOKEN": "hidden"}}}, True),
+        ("submit", {"id": "x", "spec": {"name": "a", "command": "true", "secrets": {"TOKEN": "hidden"}}}, True),
         ("send", {"job": "a", "text": "hidden"}, True),
         ("submit", {"id": "x", "spec": {"name": "a", "command": "x" * 16_000}}, False),
         ("submit", {"id": "x", "spec": {"name": "a", "command": "x" * 17_000}}, True),

@@ -23,7 +23,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 def left_of(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, number: int) -> Record:
     """The row of a job whose runner was refused with this error."""
 
-    def refuse(record: Record) -> None:
+    def refuse(record: Record, _: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(runner, "Runner", refuse)

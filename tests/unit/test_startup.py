@@ -45,3 +45,9 @@ def test_help_of_a_command_imports_that_command_alone() -> None:
     modules = imported("wait", "--help")
     assert "orch.cli.wait" in modules
     assert not modules & {"argparse", "asyncio", "rich", "tomllib", "orch.cli.run", "orch.cli.status", "orch.cli.logs"}
+
+
+def test_a_snapshot_imports_nothing_that_it_does_not_need() -> None:
+    program = "import sys, orch.code; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert not {"hashlib", "random", "secrets", "shutil", "socket", "tempfile"} & set(said.stdout.split())

@@ -55,7 +55,8 @@ def test_a_ruined_file_is_begun_anew(here: Path, text: str) -> None:
 
 
 def test_what_is_hidden() -> None:
-    hidden = secrets.hidden({"A": "first line\r\nab\nthird line\n", "B": "short", "GITHUB_SERVER_URL": "https://x.y"})
+    given = {"A": "first line\r\nab\nthird line\n", "B": "short", "GITHUB_SERVER_URL": "https://x.y"}
+    hidden = secrets.hidden(secrets.private(given).values())
     assert {b"first line", b"third line", b"first line\nab\nthird line", b"first line\r\nab\r\nthird line"} <= set(
         hidden
     )

@@ -7,11 +7,15 @@ Invariants
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from orch.errors import nearest, usage
 from orch_agent.model import NAME_RULE
+
+_OPTION = re.compile(r"-[A-Za-z]|--[a-z][a-z-]{0,30}")
+"""What an option may be called."""
 
 
 class Option(NamedTuple):
@@ -77,6 +81,10 @@ class Arguments:
         """The same with other values."""
         return Arguments({**self._values, **values}, self.words, self.rest)
 
+    def with_words(self, words: list[str]) -> Arguments:
+        """The same with other words."""
+        return Arguments(self._values, words, self.rest)
+
 
 def parse(command: Command, argv: Sequence[str]) -> Arguments:
     """Read ``argv``; an ``OrchError`` of kind ``usage`` says what is wrong with it."""
@@ -125,7 +133,8 @@ def _split(word: str) -> tuple[str, str | None]:
 
 
 def _unknown(command: Command, name: str, words: Sequence[str], argv: Sequence[str]) -> Exception:
-    wrong = f"{name!r} is no option of orch {command.name}"
+    shown = repr(name) if _OPTION.fullmatch(name) else "-..."  # it may be a value, as of a key that is pasted
+    wrong = f"{shown} is no option of orch {command.name}"
     if name in command.later:
         return usage(wrong, f"{name} comes with a later version {command.later[name]}".rstrip())
     guess = nearest(name.strip("-"), [option.name.strip("-") for option in command.options])

@@ -25,6 +25,23 @@ def agreed(question: str, unasked: str) -> bool:
         raise
 
 
+def secret_value(name: str, most: int) -> bytes:
+    """A value from a prompt that does not show it, or from standard input: of one that is too long, enough to tell."""
+    from . import main as called
+
+    if not is_terminal(sys.stdin):
+        return sys.stdin.buffer.read(most * 2)
+    from . import unseen
+
+    again = f"{called.face.name} secret set {name}"
+    try:
+        return unseen.line(f"Value of {name} (is not shown): ")
+    except EOFError:
+        raise OrchError("refused", "no value, so nothing was set", again) from None
+    except unseen.SeveralLines:
+        raise OrchError("refused", "the value has several lines, so nothing was set", f"{again} < FILE") from None
+
+
 def again(options: Mapping[str, str]) -> str:
     """The command as it was typed, but with these options; an empty value is a flag's."""
     from . import main as called

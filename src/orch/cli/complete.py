@@ -59,8 +59,14 @@ def _words(command: Command, before: Sequence[str]) -> Iterable[tuple[str, str]]
         ]
     if command.name == "completion":
         return [(shell, "") for shell in ("bash", "zsh", "fish")]
+    if "|" in command.words and not _has_word(command, before):
+        return [(verb, "") for verb in command.words.split()[0].split("|")]
+    if command.name == "secret":
+        return [(name, "job") for name in _jobs()] if "send" in before else []
     if command.words.strip("[]").startswith(("HOST", "CODESPACE")) and not _has_word(command, before):
         return [(host, "") for host in _hosts()]
+    if ":DIR" in command.words:
+        return [(f"{host}:", "") for host in _hosts()] if _has_word(command, before) else []
     if "NAME" not in command.words:
         return []
     several = command.words.strip("[]") == "NAME..."

@@ -17,6 +17,10 @@ START    orch run NAME "COMMAND" --json         -> {"job": JOB, "created": true,
                        first, their runs follow one another. NAME is then all of them for wait, cancel, rerun and
                        --after; logs, show, send and attach take one: NAME.7. With --wait --json: {"jobs": [JOB...]}
          A job that does not fit into the host's memory yet is PENDING; its reason says what it waits for.
+CODE     --sync        (run, rerun) in a copy of the working tree here, uncommitted changes too
+         orch diff NAME [NAME|.] [--stat]       between the code of two runs, or of a run and now
+         orch sync --json                       only sends it.  orch jobs --json: what orch.toml defines
+SECRETS  --secret NAME (run) or VARIABLE=NAME   set by: orch secret set NAME < FILE. *** in logs
 LOOK     orch status [NAME...] [--all] --json   -> {"jobs": [JOB...], "hosts": [HOST...]}
          orch show NAME --json                  -> {"job": JOB, "why": text, "next": command, "autopsy": {...}, ...}
          of a failure: why in words; next, the command to type; autopsy: {"ended_by", "how", "first_error",
@@ -32,12 +36,16 @@ TYPE     orch send NAME TEXT                    into the job's terminal, with En
 AGAIN    orch rerun NAME [run's options] --json
 RESULTS  orch pull NAME [PATH...] --json        files from below its directory; without PATH: from its $ORCH_OUT
          --to DIR (default: here)  --yes (write over what differs)  --log (keep its log and record here)
+         run ... --wait --pull PATH             the same at its end
+         orch push PATH... HOST:DIR --json      the other way
+PORTS    orch ports NAME --json                 what it listens on; with 8080[:80]: 127.0.0.1:8080 here leads there
 HOSTS    orch hosts --json                      -> {"hosts": [{"name", "state", "cpus", "idle_seconds", "error", ...}]}
          orch ssh HOST -- COMMAND               one command there at once, not a job; ends with its exit status
          orch up HOST --dry-run                 what a host at AWS would be and cost; --yes in its place makes it
          orch start HOST, orch stop HOST        `orch run` starts a stopped host by itself; idle ones stop themselves
          orch down HOST --yes                   deletes it, and all data on it
-         orch doctor [HOST] --json              -> {"hosts": [{"name", "checks": [{"name", "state", "says", "mend"}]}]}
+         orch repo add URL -H HOST              a clone in ~/work, where `git pull` works
+         orch doctor [HOST] --json              -> {"hosts": [{"name", "checks": [{"name", "state", "mend", ...}]}]}
          orch sweep --json                      -> {"things": [...], ...}: all that orch made in the AWS account
          Jobs are found on whatever host they are; --host where two hosts have the name.
 
@@ -47,11 +55,12 @@ JOB keys: id name run host state reason command cwd submitted_at started_at ende
   cpu_seconds log_path code after array_id array_task frozen waiting_for_input prompt stalled_seconds cost_usd
   mem_request_learned: nobody asked for mem_request_bytes, earlier runs of the name have taught them.
   due_at: the next attempt does not start before. after: the runs that have to complete first.
+  code: {"store", "commit", "branch", "head", "changed"} of a run with --sync.
   Times are RFC 3339 in UTC; what is unknown is null; waiting_for_input true: answer prompt with orch send.
   stalled_seconds: for so long, half an hour or --stall, it has done nothing; reason says so.
 States: PENDING RUNNING, then one of COMPLETED FAILED CANCELLED TIMEOUT OUT_OF_MEMORY NODE_FAIL PREEMPTED.
 HOST keys: name provider launcher state mem_total_bytes mem_available_bytes cpus idle_seconds as_of error.
-  idle_seconds: since the last job or command there; null while a job runs, waits, or is due to start by itself.
+  idle_seconds: since the last job or command there; null while a job runs, waits, or is due to start.
   A host with an error did not answer: its jobs are shown as of as_of, and what they do now is unknown.
 A cut link: logs -f, wait, run --follow and --wait go on by themselves until it is back. Of a submission that failed
 with kind host it may be unknown whether it was made: repeat it with the same --id.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orch.errors import INTERRUPTED
 from orch.model import Host
-from orch.ops import hosts, machines
+from orch.ops import clones, hosts, machines
 
 from .args import Arguments, Command, Option
 from .asking import agreed
@@ -45,6 +45,7 @@ def main(args: Arguments) -> int:
         return 0
     offered = not args["yes"] and not args["snapshot"]
     snapshot = args["snapshot"] or (offered and agreed("Keep a copy of the disk, a snapshot?", ""))
+    keys = clones.kept_at(host)  # before what tells of them is gone
     progress = Progress()
     try:
         with progress:
@@ -53,6 +54,8 @@ def main(args: Arguments) -> int:
         note(f"\nno longer watched; what was begun goes on\n  orch down {host.name}    # goes on watching")
         return INTERRUPTED
     say(f"{host.name} is gone ({progress.seconds:.0f} s)")
+    for text in clones.forgotten(keys):
+        note(f"orch: {clean(text)}")
     return 0
 
 

@@ -17,8 +17,8 @@ from orch_agent.model import COMPLETED, JobView
 from .output import document, note, note_of_link
 
 
-def follow(remote: Remote, job: JobView) -> int:
-    """Print the job's log until its end, and give its exit status."""
+def follow(remote: Remote, job: JobView, results: Sequence[str] = ()) -> int:
+    """Print the job's log until its end, bring ``results`` here, and give its exit status."""
     with while_waiting():
         try:
             copy(Log(remote, {"job": label(job), "follow": True}, note_of_link, surely=True))
@@ -26,22 +26,36 @@ def follow(remote: Remote, job: JobView) -> int:
         except KeyboardInterrupt:
             return left(job)
         note(outcome([ended], "show"))
-        return job_status(_kept(remote, [ended])[0])
+        _kept(remote, [ended])
+    _, failed = _brought(remote, ended, results)
+    return job_status(ended) or failed
 
 
-def wait(remote: Remote, submitted: Submitted, as_json: bool) -> int:
-    """Wait for the end of the job, or of every task, and give its exit status."""
+def wait(remote: Remote, submitted: Submitted, as_json: bool, results: Sequence[str] = ()) -> int:
+    """Wait for the end of the job, or of every task; bring ``results`` of the one job here; give its exit status."""
     with while_waiting():
         try:
             ended = wait_on(remote, [submitted.ref], tell=note_of_link, surely=True)["jobs"]
         except KeyboardInterrupt:
             return left(submitted.job) if submitted.tasks is None else left_all(submitted)
+        for group in () if as_json else gathered(ended, how):
+            note(outcome(group, "show"))
+        pulled, failed = _brought(remote, ended[0], results, as_json)
         if as_json:
-            document({"job": ended[0]} if submitted.tasks is None else {"jobs": ended})
-        else:
-            for group in gathered(ended, how):
-                note(outcome(group, "show"))
-        return jobs_status(_kept(remote, ended))
+            document({"job": ended[0], **pulled} if submitted.tasks is None else {"jobs": ended})
+        return jobs_status(_kept(remote, ended)) or failed
+
+
+def _brought(
+    remote: Remote, job: JobView, paths: Sequence[str], as_json: bool = False
+) -> tuple[dict[str, object], int]:
+    """What was brought here of what the job has left, and the exit status of that."""
+    if not paths:
+        return {}, 0
+    from .pull import brought
+
+    pulled, status = brought(remote, job, paths, as_json)
+    return {"pulled": pulled}, status
 
 
 def _kept(remote: Remote, ended: Sequence[JobView]) -> Sequence[JobView]:

@@ -7,7 +7,7 @@ from typing import Any
 from orch import units
 
 from .args import Option
-from .values import variable
+from .values import secret, variable
 
 HOST = Option("--host", "the host, where it is not the default one", "HOST", short="-H")
 JSON = Option("--json", "one JSON document instead of text")
@@ -43,18 +43,32 @@ SUBMIT = (
     HOST,
     Option("--cwd", "where the command runs; on another host, DIR and ~/DIR are below the home there", "DIR"),
     Option("--env", "set a variable for the command; may be repeated", "NAME=VALUE", variable, many=True),
+    Option(
+        "--secret",
+        "a variable whose value is a secret: NAME, or NAME=KEPT_AS; may be repeated",
+        "NAME",
+        secret,
+        many=True,
+    ),
     *TERMS,
+    Option("--sync", "run in the working tree here as it is now, uncommitted changes too"),
+    Option("--no-sync", "run without it, where the repository says sync = true"),
     Option("--no-tty", "no terminal: the output goes straight into the log"),
     Option("--keep-children", "what the command leaves running is not ended with it"),
     Option("--replace", "cancel a live job of this name first"),
     Option("--id", "submitting the same key again gives the same job", "KEY"),
     Option("--wait", "wait, and end with the job's own exit status"),
+    Option(
+        "--pull",
+        "with --wait or --follow: bring PATH here at the end, as `pull` does; may be repeated",
+        "PATH",
+        many=True,
+    ),
     Option("--follow", "show the log until the job ends, and end with its exit status", short="-f"),
     JSON,
 )
 
 LATER = {
-    **dict.fromkeys(("--sync", "--no-sync", "--secret"), "(0.6)"),
     **dict.fromkeys(("--max-usd", "--dry-run"), "(0.7)"),
     "--notify": "",
 }

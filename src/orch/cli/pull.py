@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
-import sys
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 
 from orch import paths
-from orch.errors import REFUSED
+from orch.errors import INTERRUPTED, REFUSED, OrchError, explained
 from orch.model import label
 from orch.ops import hosts
 from orch.ops.kept import Kept, keep
 from orch.ops.pull import Pull
 from orch.remote import Remote
+from orch_agent.model import JobView, Refusal
 
 from . import options
 from .args import Arguments, Command, Option
 from .asking import agreed
-from .output import clean, document, is_terminal, note, note_of_link, say, size
+from .leftovers import can_ask, tell
+from .output import clean, document, note, note_of_link, say, size
 from .progress import Transfer
 
 COMMAND = Command(
@@ -41,7 +44,6 @@ stopped. Works while the job runs. With --log alone nothing else is brought.
   orch pull train results/ 'checkpoints/*.pt' --to ~/lros
   orch pull train.3 --log""",
 )
-_TOLD = 20  # lines
 
 
 def main(args: Arguments) -> int:
@@ -66,41 +68,64 @@ def _line(kept: Kept) -> str:
 
 
 def _pull(remote: Remote, args: Arguments) -> tuple[Mapping[str, object], int]:
-    asked = args.words[1:]
-    if not remote.transport.here:
-        asked = [paths.elsewhere(path) for path in asked]  # the shell here may have written our home in the place of ~
     to = os.path.expanduser(args["to"] or ".")
-    pull = Pull(remote, args.words[0], asked, to, note_of_link)
+    pull = Pull(remote, args.words[0], _asked(remote, args.words[1:]), to, note_of_link)
     over = args["yes"]
-    if pull.differing and not over and _can_ask(args):
+    if pull.differing and not over and can_ask(args):
         note(clean(f"orch: {pull.warning}"))
         over = agreed("Write over it?", "")
         if not over:
             say("nothing was brought")
             return {}, REFUSED
+    pulled, line = _bring(pull, over, to, "the same command")
+    if not args["json"]:
+        say(line)
+    return {"job": pull.job, **pulled}, REFUSED * bool(pull.left)
+
+
+def brought(
+    remote: Remote, job: JobView, asked: Sequence[str], as_json: bool
+) -> tuple[Mapping[str, object] | None, int]:
+    """What was brought to the current directory at the end of a job, over nothing that is newer; and an exit status.
+
+    What fails is told, and no error: the job itself may have gone well.
+    """
+    again = f"orch pull {label(job)} {shlex.join(asked)}"
+    try:
+        pull = Pull(remote, label(job), _asked(remote, asked), ".", note_of_link)
+        if pull.is_newer_here:
+            raise OrchError("refused", pull.warning, f"{again} --yes    # writes over it; --to DIR brings it elsewhere")
+        pulled, line = _bring(pull, True, ".", again)
+    except (Refusal, OSError) as error:
+        wrong = explained(error)
+        hint = wrong.hint or again
+        if as_json:
+            note(json.dumps({"error": {"kind": wrong.kind, "message": f"not pulled: {wrong.message}", "hint": hint}}))
+        else:
+            note(clean(f"orch: not pulled: {wrong.message}"))
+            note(clean(f"  {hint}"))
+        return None, REFUSED
+    except KeyboardInterrupt:
+        return None, INTERRUPTED
+    note(line)
+    return pulled, REFUSED * bool(pull.left)
+
+
+def _asked(remote: Remote, asked: Sequence[str]) -> Sequence[str]:
+    """Below the home there, where the shell here may have written our home in the place of ~."""
+    return asked if remote.transport.here else [paths.elsewhere(path) for path in asked]
+
+
+def _bring(pull: Pull, over: bool, to: str, again: str) -> tuple[dict[str, object], str]:
+    """What that has brought, for programs and in words."""
     try:
         with Transfer(pull.total) as transfer:
             files, count = pull.bring(over, transfer.tell)
     except KeyboardInterrupt:
-        note("\nwhat has come stays; the same command goes on with the rest")
+        note(f"\nwhat has come stays; {again} goes on with the rest")
         raise
-    _tell(pull)
-    if not args["json"]:
-        here = f"; {pull.same} {'was' if pull.same == 1 else 'were'} here already" if pull.same else ""
-        say(f"{label(pull.job)}: {files} file{'s' * (files != 1)}, {size(count)}, in {clean(to)}{here}")
-    told = {"job": pull.job, "to": pull.place.path, "files": files, "bytes": count, "same": pull.same}
-    return {**told, "changed": pull.changed, "left": [one._asdict() for one in pull.left]}, REFUSED * bool(pull.left)
-
-
-def _can_ask(args: Arguments) -> bool:
-    return not args["json"] and is_terminal(sys.stdin) and is_terminal(sys.stdout)
-
-
-def _tell(pull: Pull) -> None:
-    """What is not as somebody may think."""
-    lines = [f"{path} was changed while it was read" for path in pull.changed]
-    lines += [f"{one.path} is left out: {one.why}" for one in pull.left]
-    for line in lines[:_TOLD]:
-        note(clean(f"orch: {line}"))
-    if lines[_TOLD:]:
-        note(f"orch: and {len(lines) - _TOLD} more; --json has all of them")
+    tell(pull.changed, pull.left)
+    here = f"; {pull.same} {'was' if pull.same == 1 else 'were'} here already" if pull.same else ""
+    line = f"{label(pull.job)}: {files} file{'s' * (files != 1)}, {size(count)}, in {clean(to)}{here}"
+    told = {"to": pull.place.path, "files": files, "bytes": count, "same": pull.same}
+    return {**told, "changed": pull.changed, "left": [one._asdict() for one in pull.left]}, line

@@ -11,7 +11,7 @@ from orch_agent.model import JobSpec
 
 from . import options
 from .args import Arguments, Command
-from .run import check_options, submit_and_stay, with_options
+from .run import check_options, delivery_of, submit_and_stay, with_options
 from .waking import awake
 
 COMMAND = Command(
@@ -23,7 +23,8 @@ COMMAND = Command(
     most=1,
     text="""\
 NAME is the newest run, NAME.3 the third; it becomes the next run of that name. Of an array NAME is all of it, NAME.3
-the one task. Options change what they say; an empty value takes one away: --timeout ''.
+the one task. Options change what they say; an empty value takes one away: --timeout ''. A run that was submitted with
+--sync runs again with the code that it had; --sync takes the code that is here now.
 
   orch rerun train --env EPOCHS=20 --follow
   orch rerun train --mem 11G""",
@@ -39,8 +40,16 @@ def main(args: Arguments) -> int:
     if spec.cwd and source.transport.here and not target.transport.here:
         spec = spec._replace(cwd=paths.elsewhere(spec.cwd))
     try:
-        return submit_and_stay(target, with_options(spec, args, target), args)
+        delivery = delivery_of(args, target)
+        if delivery is not None and spec.code is not None and delivery.snapshot.store != spec.code["store"]:
+            says = f"{args.words[0]} ran code of another repository than {delivery.snapshot.top}"
+            raise OrchError("refused", says, f"orch rerun {args.words[0]} --sync    # in a clone of that one")
+        return submit_and_stay(target, with_options(spec, args, target, delivery), args, delivery)
     except OrchError as error:
+        if error.kind == "no_code":
+            where = f" --host {args['host']}" if args["host"] else ""
+            hint = f"orch rerun {args.words[0]} --sync{where}    # with the code as it is here now"
+            raise OrchError("refused", f"{target.host.name} has not the code of {args.words[0]}", hint) from None
         if error.kind == "name_in_use":
             error.hint = error.hint.replace(f"orch run {spec.name} ", f"orch rerun {args.words[0]} ")
         raise

@@ -14,6 +14,7 @@ from orch_agent.model import JobView
 from . import autopsy, options
 from .args import Arguments, Command
 from .output import BOLD, RED, clean, colour, document, length, local_time, say, size, state_colour
+from .revision import told
 
 COMMAND = Command(
     name="show",
@@ -79,8 +80,10 @@ def _facts(shown: Mapping[str, Any], job: JobView) -> Iterator[tuple[str, str]]:
     yield "reason", "" if shown["autopsy"] else job["reason"] or ""
     yield "command", job["command"]
     yield "host", job["host"]
+    yield "code", told(job["code"])
     yield "directory", job["cwd"] or ""
     yield "environment", " ".join(shown["env"])
+    yield "secrets", " ".join(name if name == kept else f"{name}={kept}" for name, kept in shown["secrets"].items())
     yield from _terms(job)
     yield "submitted", local_time(job["submitted_at"])
     yield "starts", local_time(job["due_at"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from orch.errors import INTERRUPTED, OrchError
 from orch.model import Host
-from orch.ops import hosts, machines
+from orch.ops import hosts, machines, repos
 from orch.providers.base import Plan
 
+from . import repo
 from .args import Arguments, Command, Option
 from .asking import agreed
 from .output import clean, note, say
@@ -28,6 +29,9 @@ HOST is one of the configuration, of provider ec2; what it is to be is written t
 changed there, in place: the instance type (which stops the machine, so not while jobs run), a larger disk, who may
 connect, when it stops by itself. Ctrl-C stops the watching; the next `orch up` goes on from there.
 
+The `repos` of the configuration are cloned to ~/work at the end, as `orch repo add` does; of a host of provider ssh
+that is all that there is to do.
+
   orch init --ec2 ap-northeast-1     # writes a configuration
   orch up cloud --dry-run
   orch up cloud""",
@@ -37,6 +41,9 @@ connect, when it stops by itself. Ctrl-C stops the watching; the next `orch up` 
 def main(args: Arguments) -> int:
     """Show the plan, ask, do it."""
     host = hosts.load().config.host(args.words[0] if args.words else None)
+    wanted = repos.configured(host)
+    if host.provider == "ssh" and wanted:
+        return _clone_only(host, args["dry_run"])
     again = " ".join(["orch up", host.name, *(word for word in ("--move", "--keep-failed") if args[_key(word)])])
     with Progress() as progress:
         plan = machines.plan(host, progress.tell, args["move"])
@@ -60,8 +67,19 @@ def main(args: Arguments) -> int:
         return INTERRUPTED
     if args["move"]:
         _leave(host, args["yes"])
+    status = repo.apply(hosts.connect(host), wanted)
     say(f'{host.name} is up ({progress.seconds:.0f} s); now: orch run --host {host.name} hello "echo hello"')
-    return 0
+    return status
+
+
+def _clone_only(host: Host, dry_run: bool) -> int:
+    """A machine that is there already is as it is; what can be brought to it are clones."""
+    wanted = repos.configured(host)
+    if dry_run:
+        for one in wanted:
+            say(clean(f"{one.repository.url} would be cloned to ~/work/{one.name}, if it is not there"))
+        return 0
+    return repo.apply(hosts.connect(host), wanted)
 
 
 def _key(word: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from orch.errors import OrchError, usage
 from orch.units import duration
+from orch_agent.check import check_secret
+from orch_agent.model import Refusal
 
 
 def moment(text: str) -> float | dict[str, float]:
@@ -29,6 +31,16 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise usage(f"{text!r} is no number of lines", "write a whole number, as in --tail 100")
     return int(text)
+
+
+def secret(text: str) -> tuple[str, str]:
+    """A variable, and the name that its value is kept under: ``A``, or ``B=OTHER_NAME``."""
+    name, equals, kept = text.partition("=")
+    try:
+        return check_secret(name), check_secret(kept if equals else name)
+    except Refusal:
+        hint = "orch secret set NAME keeps a value; --secret never takes one"  # the text may be one: not repeated
+        raise usage("--secret takes NAME, or VARIABLE=NAME: letters, digits and '_', no digit first", hint) from None
 
 
 def variable(text: str) -> tuple[str, str]:

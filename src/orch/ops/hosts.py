@@ -55,6 +55,10 @@ class Hosts(NamedTuple):
 
     def one(self, name: str | None) -> Remote:
         """The host called ``name``, or the default one."""
+        if not self.config.hosts:
+            raise OrchError(
+                "not_found", "there is no codespace yet, or none that is known here", "cs create; cs status"
+            )
         return connect(self.config.host(name))
 
     def some(self, name: str | None) -> list[Remote]:

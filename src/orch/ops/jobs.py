@@ -28,6 +28,7 @@ def show(hosts: Hosts, ref: str, host: str | None = None) -> dict[str, Any]:
         "tty": spec.get("tty", True),
         "keep_children": spec.get("keep_children", False),
         "env": sorted(spec.get("env") or {}),
+        "secrets": dict(spec.get("secrets") or {}),
     }
 
 

@@ -12,14 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from orch.answers import is_measure, nonsense
+from orch.errors import OrchError
 from orch.remote import Remote
 from orch.transport import Stream
-from orch_agent import wire
 from orch_agent.model import Refusal
+from orch_agent.outputs import text
+from orch_agent.records import Records
 
+__all__ = ["KINDS", "MOST", "Entry", "Said", "ask", "text"]
 KINDS = ("file", "link", "directory")
 """What can be brought."""
-_LONGEST = 1 << 20  # bytes of a record
 _TEXT = 1 << 13  # characters of a path: twice what a kernel takes
 _WHY = 200
 MOST = 1_000_000  # what is listed
@@ -49,33 +51,23 @@ class Said:
     def __init__(self, remote: Remote, stream: Stream) -> None:
         self._remote = remote
         self._stream = stream
-        self._held = b""
-        self._at = 0
+        self._records = Records(self._more)
 
     def record(self) -> Mapping[str, Any]:
         """The next record; an error that the host tells of in its place is raised."""
-        while (end := self._held.find(b"\n", self._at)) < 0:
-            if len(self._held) - self._at > _LONGEST:
-                raise self.nonsense("a record without an end")
-            self._held, self._at = self._held[self._at :] + self._more(), 0
-        line, self._at = self._held[self._at : end], end + 1
         try:
-            record = wire.decode(line)
-        except (Refusal, RecursionError):
-            raise self.nonsense("it is no record") from None
+            record = self._records.record()
+        except OrchError:
+            raise
+        except Refusal as refusal:
+            raise self.nonsense(refusal.message) from None
         if "error" in record:
             raise self._remote.error(record["error"])
         return record
 
     def data(self, count: int) -> Iterator[memoryview]:
         """The next ``count`` bytes, in pieces."""
-        while count:
-            if self._at == len(self._held):
-                self._held, self._at = self._more(), 0
-            piece = memoryview(self._held)[self._at : self._at + count]
-            self._at += len(piece)
-            count -= len(piece)
-            yield piece
+        return self._records.data(count)
 
     def end(self) -> None:
         """Nothing more is asked of it."""
@@ -150,11 +142,6 @@ class Said:
     def nonsense(self, why: str) -> Exception:
         """The error of a host that says this."""
         return nonsense(self._remote.host.name, why)
-
-
-def text(path: bytes) -> str:
-    """A path as it goes over the wire, and into documents."""
-    return path.decode("utf-8", "surrogateescape")
 
 
 def ask(remote: Remote, files: Sequence[tuple[Entry, int, str]], digest: bool = False) -> Said:

@@ -4,24 +4,25 @@ Invariants
 - First it is looked at what there is, and what of that is here; then only what is not here, or differs, is brought.
   What differs is written over only by somebody's word.
 - One file that cannot be had, or cannot be here, holds up no other; it is told.
+- Nothing comes to be the inside of a git repository here: what is written there is run by the next ``git``.
 """
 
 from __future__ import annotations
 
 import shlex
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
 from orch.errors import OrchError
 from orch.model import label
 from orch.remote import Remote
+from orch_agent.landing import Place, of_git
 from orch_agent.model import JobView
+from orch_agent.parts import Unfit
 
-from .landing import Place
 from .manifest import KINDS, MOST, Entry, Said, ask, text
-from .parts import Unfit
 from .patience import Patience, Tell, unheard
 from .receiving import Left, Receiving
 
@@ -50,7 +51,7 @@ class Pull:
         found = self._patience.go(partial(self._list, ref, paths))
         if not found or all(entry.absent for entry in found):
             self._refuse_nothing([text(entry.path) for entry in found], bool(paths))
-        self.place = Place(to)
+        self.place = _place(to)
         self._sort(self._acceptable(found))
 
     @property
@@ -88,13 +89,23 @@ class Pull:
     def _acceptable(self, found: Sequence[Entry]) -> list[Entry]:
         """What is of a kind that can be here, each path once; the rest is left out."""
         known: dict[bytes, Entry] = {}
-        for entry in found:
+        for entry in self._without_git(found):
             first = known.setdefault(entry.path, entry)
             if first.base != entry.base:
                 self._leave(entry, f"another one of that name, in {first.base}, comes to the same place")
-            elif first is entry and entry.kind not in KINDS:
+            elif entry.kind not in KINDS and (first is entry or first.kind in KINDS):
                 self._leave(entry, entry.why)
         return [entry for entry in known.values() if entry.kind in KINDS]
+
+    def _without_git(self, found: Sequence[Entry]) -> Iterator[Entry]:
+        told: set[bytes] = set()
+        for entry in found:
+            inside = of_git(entry.path)
+            if inside is None:
+                yield entry
+            elif inside not in told:
+                told.add(inside)
+                self._leave(entry._replace(path=inside), "git here would run what it says: pull an archive of it")
 
     def _leave(self, entry: Entry, why: str) -> None:
         self.left.append(Left(text(entry.path) or ".", why))
@@ -177,6 +188,11 @@ class Pull:
     # Bringing it
 
     @property
+    def is_newer_here(self) -> bool:
+        """Whether something would be written over that was changed here later than there."""
+        return self._newer > 0
+
+    @property
     def warning(self) -> str:
         """What would be written over, in words."""
         told, more = self.differing[:_TOLD], len(self.differing) - _TOLD
@@ -207,3 +223,11 @@ class Pull:
         self.left += receiving.left.values()
         self.changed = receiving.changed
         return receiving.files + made, receiving.bytes
+
+
+def _place(to: str) -> Place:
+    try:
+        return Place(to)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise OrchError("refused", f"nothing can be brought to {to}: {why}", "--to DIR names another") from None

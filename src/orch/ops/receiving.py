@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from orch.remote import Remote
 from orch.transport import LinkDown
+from orch_agent.landing import Place
+from orch_agent.parts import Part, Unfit
 
-from .landing import Place
 from .manifest import Entry, Said, ask, text
-from .parts import Part, Unfit
 from .patience import Patience
 
 _GROWTH = 1 << 30  # bytes that files may have become longer since they were listed, if they were not longer in all

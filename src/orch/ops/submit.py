@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orch import settings
 from orch.errors import OrchError
@@ -12,11 +12,15 @@ from orch.providers.base import Minded
 from orch.remote import Answer, Remote
 from orch.transport import LinkDown, LinkLost
 from orch_agent import wire
-from orch_agent.model import JobRef, JobSpec, JobView, check_name, check_spec
+from orch_agent.check import check_spec
+from orch_agent.model import JobRef, JobSpec, JobView, check_name
 
 from . import cache
 from .cancel import cancel_on
 from .patience import PAUSES, Patience, Tell, unheard
+
+if TYPE_CHECKING:
+    from .sync import Delivery
 
 _TRIES = 3  # somebody else may take the name again while we replace its job
 
@@ -40,8 +44,17 @@ class Submitted(NamedTuple):
         return str(JobRef(self.job["name"], first, first + self.tasks - 1 if (self.tasks or 1) > 1 else None))
 
 
-def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False, tell: Tell = unheard) -> Submitted:
+def submit(
+    remote: Remote,
+    spec: JobSpec,
+    job_id: str,
+    replace: bool = False,
+    tell: Tell = unheard,
+    delivery: Delivery | None = None,
+) -> Submitted:
     """Submit ``spec`` under ``job_id``; with ``replace`` a live job of that name is cancelled first.
+
+    ``delivery``: the snapshot that it runs in, unless the host has it from an earlier run.
 
     A ``LinkDown`` says that nothing was submitted, a ``LinkLost`` that this is not known.
     """
@@ -51,23 +64,27 @@ def submit(remote: Remote, spec: JobSpec, job_id: str, replace: bool = False, te
     told = provider.settings(remote.host) if isinstance(provider, Minded) else {}
     if made := {**settings.of(remote.host), **told}:
         request["settings"] = made
+    if spec.secrets:
+        from . import secrets
+
+        request.update(secrets.brought(remote.host, spec))
     for _ in range(_TRIES if replace else 0):
         try:
-            return _submit(remote, request, tell)
+            return _submit(remote, request, tell, delivery)
         except OrchError as error:
             if error.kind != "name_in_use":
                 raise
         cancel_on(remote, [spec.name])
-    return _submit(remote, request, tell)
+    return _submit(remote, request, tell, delivery)
 
 
-def _submit(remote: Remote, request: Mapping[str, object], tell: Tell) -> Submitted:
+def _submit(remote: Remote, request: Mapping[str, object], tell: Tell, delivery: Delivery | None) -> Submitted:
     asked = False
 
     def attempt() -> Answer:
         nonlocal asked
         try:
-            return remote.call("submit", request)
+            return delivery.ask(remote, "submit", request) if delivery else remote.call("submit", request)
         except LinkLost:
             asked = True
             raise

@@ -36,7 +36,7 @@ class Swept(NamedTuple):
     @property
     def doomed(self) -> list[Thing]:
         """What a deletion names: what a stack holds goes with it."""
-        return [thing for thing in self.things if thing.kind == STACK or thing.is_orphan]
+        return [thing for thing in self.things if thing.kind == STACK or thing.is_orphan or thing.stays]
 
 
 def find(region: str | None = None) -> Swept:

@@ -146,6 +146,53 @@ class Minded(Protocol):
         """What goes with every submission, and is kept on the host."""
 
 
+class SecretStore(Protocol):
+    """Where the secrets of one host are kept. Values leave it by ``values`` alone, and are in no error and no file."""
+
+    where: str
+    """What a person calls it: ``the keychain of this machine``."""
+
+    most: int
+    """Bytes of a value."""
+
+    travels: bool
+    """Whether values go to the host with a submission; otherwise it reads them by itself when a job starts."""
+
+    def names(self) -> Sequence[str]:
+        """What is kept, in order."""
+
+    def put(self, name: str, value: str) -> None:
+        """Keep a value under this name, in place of what was kept before."""
+
+    def remove(self, name: str) -> None:
+        """Forget it; an error of kind ``not_found`` where it is not kept."""
+
+    def values(self, names: Sequence[str]) -> Mapping[str, str]:
+        """What is kept of these."""
+
+
+@runtime_checkable
+class Secretive(Protocol):
+    """A provider, perhaps, for whose hosts orch keeps secrets."""
+
+    def secrets(self, host: Host) -> SecretStore:
+        """Where those for ``host`` are; contacts nobody yet."""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A provider, perhaps, that keeps the deploy keys of its hosts, so that a machine made anew has them again.
+
+    This laptop never reads one: their public halves are told beside them.
+    """
+
+    def keys(self, host: Host) -> Sequence[tuple[str, str]]:
+        """Of each key the address of its repository, and its public half."""
+
+    def forget_key(self, host: Host, key: str) -> None:
+        """Delete the key of that name, if there is one."""
+
+
 class Run(NamedTuple):
     """A run of which an archive knows. ``ended``: its end as the host told it, as a job in JSON has it, if it did."""
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orch.keychain import Keychain
 from orch.model import Check, Host
 from orch.transport import LocalTransport, Transport
+
+from .base import SecretStore
 
 
 class Local:
@@ -16,6 +19,10 @@ class Local:
     def transport(self, host: Host) -> Transport:
         """A child process."""
         return LocalTransport()
+
+    def secrets(self, host: Host) -> SecretStore:
+        """With the person's other passwords."""
+        return Keychain(host.name)
 
     def checks(self, host: Host) -> list[Check]:
         """It is here."""

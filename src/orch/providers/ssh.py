@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orch.errors import ConfigError
+from orch.keychain import Keychain
 from orch.model import Check, Host
 from orch.ssh import SshTransport
 from orch.transport import Transport
+
+from .base import SecretStore
 
 _OURS = {
     *("batchmode", "controlmaster", "controlpath", "controlpersist", "requesttty", "remotecommand", "sessiontype"),
@@ -22,11 +25,15 @@ _HOME = re.compile(r"(~/|/)[A-Za-z0-9._/@+-]*")
 class Ssh:
     """Nothing to create, nothing to pay; reached as ``address`` says, by the person's own keys."""
 
-    options: Mapping[str, type] = {"address": str, "ssh_options": dict, "orch_home": str}
+    options: Mapping[str, type] = {"address": str, "ssh_options": dict, "orch_home": str, "repos": list}
 
     def transport(self, host: Host) -> Transport:
         """The system's OpenSSH."""
         return _transport(host)
+
+    def secrets(self, host: Host) -> SecretStore:
+        """With the person's other passwords."""
+        return Keychain(host.name)
 
     def checks(self, host: Host) -> list[Check]:
         """From a connection made anew."""

@@ -9,20 +9,23 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from orch.errors import OrchError
 from orch.model import Host
-from orch.transport import LOST, Completed, LinkDown, LinkLost, Stream
+from orch.transport import LOST, Completed, LinkDown, LinkLost, Stream, no_answer
+from orch.wires import LOOPBACK, Wire
 
 from .connection import Connection, ConnectionFailed, Late, Session
 from .door import Door
-from .mux import MuxStream
+from .mux import Forward, MuxStream
 
 T = TypeVar("T")
 BEGIN = b"\n=orch=\n"
 """Said by the host before anything of ours: what comes earlier was printed by a start-up file."""
 START = 30.0  # seconds that the host's shell may take to begin
+_DIALS = 20.0  # seconds: a link that is dead is noticed before
 _MOST_CROWDED = 10  # lanes that have no room; on a server that allows no session at all, none ever has
 _CROWDED = b"refused by peer"  # ssh's word for a connection with as many sessions as the server allows
 _PLAIN = re.compile(r"[A-Za-z0-9_=/.:@%+,-]+")
@@ -102,6 +105,25 @@ class SshTransport:
         assert all(map(_PLAIN.fullmatch, argv))  # the agent's own words: nothing that a shell would change
         session = self._keep(self._through_a_lane(lambda session: session))
         return [*session.words("-t"), self.host.name, f"exec sh -c '{self._setting}exec {' '.join(argv)}'"]
+
+    def dial(self, port: int) -> Wire | None:
+        """A connection through a lane, of which it takes no place."""
+        for address in LOOPBACK:
+            wire = self._through_a_lane(partial(self._dialled, address, port))
+            if wire.is_open:
+                return wire
+            wire.close()
+        return None
+
+    def _dialled(self, address: str, port: int, session: Session) -> Forward:
+        try:
+            return Forward(session.socket, address, port, _DIALS)
+        except TimeoutError:
+            raise no_answer(_DIALS) from None
+        except OSError:
+            raise _Unfinished(Completed(LOST, b"", b"")) from None
+        finally:
+            session.release()
 
     def login(self, command: str | None, terminal: bool, asks: bool) -> list[str]:
         """The person's own ssh, through a lane; where there is none yet, ssh may ask for what it needs to make it."""

@@ -11,12 +11,13 @@ import io
 import os
 from typing import Any, BinaryIO
 
-from .. import contents, idle, layout, outputs, wire
+from .. import contents, idle, layout, outputs, wire, workplace
 from ..ledger import Record, open_ledger
-from ..model import Refusal
+from ..model import OUT_ENV, Refusal
 from .common import Request, find, text, texts, view
 
 _BUFFER = 1 << 18
+_OUT = "$" + OUT_ENV
 
 
 def stream(request: Request, out: BinaryIO) -> int:
@@ -41,7 +42,7 @@ def _listing(request: Request, out: BinaryIO) -> None:
     with open_ledger() as ledger:
         record = find(ledger, text(request, "job"), "pull")
         header = {"job": view(ledger, record)}
-    directory = record.spec.cwd or layout.home()
+    directory = workplace.directory(record)
     asked = _asked(record, texts(request, "paths"), os.fsencode(directory))
     out.write(wire.encode({**header, "directory": outputs.text(os.fsencode(directory))}))
     bases: dict[bytes, int] = {}
@@ -58,11 +59,15 @@ def _listing(request: Request, out: BinaryIO) -> None:
 
 
 def _asked(record: Record, paths: list[str], directory: bytes) -> list[tuple[str, list[outputs.Root]]]:
-    """Each path with what it means; without any what the job has put into its ``$ORCH_OUT``."""
-    if paths:
-        return [(path, outputs.roots(path, directory, os.fsencode(layout.home()))) for path in paths]
+    """Each path with what it means; ``$ORCH_OUT``, or none at all, is what the job has put there."""
+    return [(path, _roots(record, path, directory)) for path in paths or [_OUT]]
+
+
+def _roots(record: Record, path: str, directory: bytes) -> list[outputs.Root]:
+    if path != _OUT:
+        return outputs.roots(path, directory, os.fsencode(layout.home()))
     out = os.fsencode(layout.out_dir(record.id))
-    return [("", [outputs.Root(out, b"")] if os.path.isdir(out) else [])]
+    return [outputs.Root(out, b"")] if os.path.isdir(out) else []
 
 
 def _files(request: Request, out: BinaryIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from .. import autopsy, blackbox, layout, logcap, logread, logtext, memory, observe, remarks, samples, wire
+from .. import autopsy, blackbox, layout, logcap, logread, logtext, memory, observe, remarks, samples, wire, workplace
 from ..ledger import Ledger, Record, open_ledger
 from ..model import COMPLETED, Ended, State, rfc3339
 from .common import Answer, Request, find, find_all, shown, text
@@ -60,7 +60,7 @@ def _explained(ledger: Ledger, record: Record, state: State, curve: list[samples
         max(peaks),
         host.total - host.reserve,
         logtext.first_error(record.log_path),
-        record.spec.cwd or layout.home(),
+        workplace.directory(record),
         has_log,
     )
     following = autopsy.next_step(record, result, seen)

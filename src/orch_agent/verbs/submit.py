@@ -5,16 +5,37 @@ The client makes the id. The same id again, after any failure at any point, is t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sqlite3
 import stat
+import sys
 import time
-from typing import Optional
+from collections.abc import Mapping
+from typing import Any, Optional
 
-from .. import arrays, closed, joblog, layout, memory, observe, queue, remarks, settings, supervision, traces, wire
+from .. import (
+    again,
+    arrays,
+    closed,
+    files,
+    given,
+    joblog,
+    layout,
+    memory,
+    observe,
+    queue,
+    remarks,
+    settings,
+    supervision,
+    traces,
+    vault,
+    wire,
+)
+from ..check import check_spec
 from ..ledger import Ledger, Record, open_ledger
-from ..model import Ended, JobSpec, Refusal, Running, check_name, check_spec
+from ..model import Ended, JobSpec, Refusal, Running, check_name
 from ..schedule import size
 from .common import Answer, Request, find_all, label, text, view
 
@@ -24,10 +45,15 @@ def run(request: Request) -> Answer:
     job_id = _check_id(text(request, "id"))
     spec = _at_home(check_spec(wire.spec_from(request.get("spec") or {})))
     remarks.check(spec)
+    if request.get("pack") is not None:
+        _receive(request["pack"], spec)
+    secrets = vault.checked(request.get("secrets"))
+    if spec.code is not None or spec.secrets:
+        supervision.renew()
     # Never closed but by our end: who closes it last brings it to the disk anew, and that may as well be another.
     ledger = open_ledger()
     settings.keep(request.get("settings"))
-    records, created = _accept(ledger, job_id, spec)
+    records, created = _accept(ledger, job_id, spec, secrets)
     first = records[0]
     if spec.after:
         queue.resolve_needs(ledger)  # of those that have ended already it is known at once what follows
@@ -36,27 +62,60 @@ def run(request: Request) -> Answer:
     supervision.poke()
     if spec.array is not None:
         answer["tasks"] = len(records)
-    told = remarks.made(ledger, first)
+    told = remarks.made(ledger, first) + (vault.remarks() if secrets else []) + _empty(spec)
     return {**answer, "remarks": told} if told else answer
 
 
-def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[list[Record], bool]:
+def _receive(fields: Any, spec: JobSpec) -> None:
+    """The code that it comes with."""
+    from .. import packs  # most jobs come without
+
+    pack = packs.Pack.parse(fields)
+    code = spec.code or {}
+    if (pack.store, pack.commit) != (code.get("store"), code.get("commit")):
+        raise Refusal("usage", "what is sent with %s is not the code that it is to run" % spec.name)
+    packs.receive(pack, sys.stdin.buffer)
+    fields["size"] = 0  # should the verb be done again, it is here
+
+
+def _empty(spec: JobSpec) -> list[str]:
+    """That somebody may look for data which is nowhere yet."""
+    code = spec.code or {}
+    places = [(path, layout.shared_dir(code["store"], path)) for path in code.get("share", ())]
+    said = "%s is shared by all runs, and empty: what is put into %s there is what they find"
+    return [said % (path, place) for path, place in places if not files.names(place)]
+
+
+def _kept(job_id: str, spec: JobSpec) -> contextlib.AbstractContextManager[None]:
+    """Within it, and once its row is written for as long as that is there, its code stays."""
+    if spec.code is None:
+        return contextlib.nullcontext()
+    from .. import stores
+
+    return stores.kept(job_id, spec.code)
+
+
+def _accept(ledger: Ledger, job_id: str, spec: JobSpec, secrets: Mapping[str, str]) -> tuple[list[Record], bool]:
     """The job's row, or the rows of its array, and whether this call wrote them."""
     known = _submitted(ledger, job_id)
     if not known:
+        if spec.secrets:
+            given.check(spec, secrets)  # first: whatever else is refused may be quoted
         _check_cwd(spec)
         _check_room(spec)
         os.makedirs(layout.live_dir(), mode=0o700, exist_ok=True)
         tasks = None if spec.array is None else arrays.parse(spec.array)
         is_ours = False
         try:
-            with ledger.transaction():
+            with _kept(job_id, spec), ledger.transaction():
                 known = _submitted(ledger, job_id)
                 if not known:
                     _check_open()
                     is_ours = True  # nobody else writes down this id before we are through
                     _check_free(ledger, spec.name)
                     fresh = [_one(ledger, job_id, spec)] if tasks is None else _all(ledger, job_id, spec, tasks)
+                    if secrets:
+                        vault.keep(job_id, secrets)
                     _write_down(ledger, job_id, fresh[0])
                     return fresh, True
         except sqlite3.IntegrityError:
@@ -64,10 +123,11 @@ def _accept(ledger: Ledger, job_id: str, spec: JobSpec) -> tuple[list[Record], b
         except (OSError, sqlite3.Error):
             if is_ours:
                 traces.forget(job_id)
+                vault.forget(job_id)
             raise
-    if known[0].spec_json != wire.spec_to_json(spec):
-        said = "the id %s belongs to %s, submitted with another command or options" % (job_id, known[0].ref)
-        raise Refusal("conflict", said)
+    again.check(job_id, known[0], spec)
+    if secrets and not vault.read(job_id):
+        given.bring(ledger, job_id, secrets)
     return known, False
 
 
@@ -154,7 +214,7 @@ def _check_room(spec: JobSpec) -> None:
 
 def _at_home(spec: JobSpec) -> JobSpec:
     """With an absolute directory: ``~/work`` and ``work`` are below the home."""
-    if spec.cwd is None or os.path.isabs(spec.cwd):
+    if spec.cwd is None or os.path.isabs(spec.cwd) or (spec.code is not None and not spec.cwd.startswith("~")):
         return spec
     first, _, below = spec.cwd.partition("/")
     if first.startswith("~") and first != "~":
@@ -164,6 +224,8 @@ def _at_home(spec: JobSpec) -> JobSpec:
 
 
 def _check_cwd(spec: JobSpec) -> None:
+    if spec.code is not None and not os.path.isabs(spec.cwd or ""):
+        return  # below the top of what is yet to be laid out
     where = spec.cwd or layout.home()
     said, word = ascii(where), shlex.quote(where)
     if not os.path.lexists(where):

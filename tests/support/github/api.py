@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.support.github import documents, graphql, secret_api, space_api, tunnels
+from tests.support.github import documents, graphql, key_api, secret_api, space_api, tunnels
 from tests.support.github.errors import Refusal, not_found, not_from_inside
 from tests.support.github.tokens import Who
 from tests.support.github.wire import Answer, Call
@@ -105,6 +105,9 @@ _ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", rf"/users/{documents.LOGIN}/settings/billing/usage", _usage),
     ("GET", _REPOSITORY, _repository),
     ("GET", rf"(?:{_REPOSITORY})/contents/.+", _contents),
+    ("GET", rf"(?:{_REPOSITORY})/keys", key_api.listed),
+    ("POST", rf"(?:{_REPOSITORY})/keys", key_api.add),
+    ("DELETE", rf"(?:{_REPOSITORY})/keys/(\d+)", key_api.delete),
     *(
         (method, rf"/(user)/codespaces/secrets{path}|/repos/([^/]+/[^/]+)/codespaces/secrets{path}", handler)
         for method, path, handler in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.agent import eventually
 from tests.support.github import api, documents
@@ -20,11 +20,15 @@ from tests.support.github.space import Codespace
 from tests.support.github.tokens import Tokens
 from tests.support.github.wire import Wire
 
+if TYPE_CHECKING:
+    from tests.support.forge import Forge
+
 
 class GitHub:
     """One that is up. ``wipe`` empties the account; ``socket`` is where gh finds it.
 
-    ``usage`` is what was billed; ``devcontainers`` are files of repositories; ``plan`` is the account's.
+    ``usage`` is what was billed; ``devcontainers`` are files of repositories; ``plan`` is the account's; ``forge``
+    is where deploy keys come to count.
     """
 
     def __init__(self) -> None:
@@ -42,6 +46,7 @@ class GitHub:
     def _make_account(self) -> None:
         self.knobs = Knobs()
         self.plan = "free"
+        self.forge: Forge | None = None
         self.usage: list[dict[str, Any]] = []
         self.devcontainers: dict[str, list[str]] = {}
         self._offered: dict[str, list[str]] = {}

@@ -25,6 +25,7 @@ TABLE = {
     "show": main.TABLE["show"],
     "rerun": main.TABLE["rerun"],
     "pull": main.TABLE["pull"],
+    **{name: main.TABLE[name] for name in ("push", "sync", "diff", "jobs", "ports")},
     "doctor": main.Entry("cs.doctor", "Look at codespaces, say what is wrong with each and what mends it"),
     "ssh": main.Entry("cs.ssh", "Log in to a codespace, or run a command there at once"),
     "create": main.Entry("cs.create", "Make a codespace for a repository"),
@@ -42,6 +43,8 @@ ALIASES = {
     **dict.fromkeys(("kill",), "cancel"),
     **dict.fromkeys(("log", "tail"), "logs"),
     **dict.fromkeys(("get", "download", "fetch", "cp", "scp", "rsync"), "pull"),
+    **dict.fromkeys(("put", "upload"), "push"),
+    **dict.fromkeys(("port-forward", "forward", "tunnel", "port"), "ports"),
     **dict.fromkeys(("login", "shell", "exec", "connect"), "ssh"),
     **dict.fromkeys(("up", "new"), "create"),
     **dict.fromkeys(("rm", "down"), "delete"),
@@ -71,12 +74,12 @@ def _spoken(text: str) -> str:
 def _own(command: Command) -> Command:
     """With ``-c`` in the place of ``--host``."""
     theirs = tuple(CODESPACE if option is options.HOST else option for option in command.options)
-    return command._replace(options=theirs)
+    return command._replace(options=theirs, words=command.words.replace("HOST:DIR", "CODESPACE:DIR"))
 
 
 def _meant(name: str, args: Arguments) -> Arguments:
     """What GitHub has is known, if it was asked lately; for a command of orch's, ``-c`` has become the host's name."""
-    if "codespace" not in args:
+    if "codespace" not in args and name != "push":
         return args
     from orch.ops import codespaces
     from orch.providers.codespaces.terms import terms
@@ -84,6 +87,11 @@ def _meant(name: str, args: Arguments) -> Arguments:
     terms()
     if TABLE[name].module.startswith("cs."):
         return args
+    if name == "push":
+        *paths, there = args.words
+        wanted, colon, to = there.partition(":")
+        found = codespaces.host(codespaces.called(wanted)).name if wanted and colon else wanted
+        return args.with_words([*paths, found + colon + to])
     codespaces.refresh()
     wanted = args["codespace"]
     return args.having(host=codespaces.host(codespaces.called(wanted)).name if wanted else None)

@@ -17,6 +17,9 @@ START    cs run "COMMAND" --name NAME --yes --json   -> {"job": JOB, "created": 
          --replace     cancel a live job of that name first; without it a live name is refused: kind name_in_use
          --env K=V --mem 6G --mem-max 8G --cpus N --timeout 3h --retries N --after NAME --array 0-9%3 --no-tty ...
          "remarks" of the answer, if any: what could not be ensured, as that the codespace may not stop itself
+CODE     --sync        (run, rerun) in a copy of the working tree here, uncommitted changes too
+         cs diff NAME [NAME|.] [--stat]         between the code of two runs, or of a run and now
+         cs sync --json                         only sends it.  cs jobs --json: what orch.toml defines
 LOOK     cs status [NAME...] [--all] --json     -> {"codespaces": [CODESPACE...], "free": {...}, "jobs": [JOB...],
                                                 "hosts": [HOST...]}; wakes none, and asks each once a minute at most
          cs show NAME --json                    -> {"job": JOB, "why": text, "next": command, "autopsy": {...}, ...}
@@ -30,6 +33,8 @@ TYPE     cs send NAME TEXT                      into the job's terminal, with En
 AGAIN    cs rerun NAME [run's options] --json
 RESULTS  cs pull NAME [PATH...] --json          files from below its directory; without PATH: from its $ORCH_OUT
          --to DIR  --yes (write over what differs)  --log (keep its log and record here: a codespace may be deleted)
+         cs push PATH... CODESPACE:DIR --json   the other way
+PORTS    cs ports NAME --json                   what it listens on; with 8080[:80]: 127.0.0.1:8080 here leads there
 SPACES   cs create -R OWNER/REPO --yes --json   -> {"codespace": CODESPACE}; --branch, --machine, --mem
          cs ssh CODESPACE -- COMMAND            one command there at once, not a job; ends with its exit status
          cs start CODESPACE, cs stop CODESPACE [--force: also while jobs run]    its disk stays

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from orch import project
 from orch.ops import codespaces, hosts, naming
 from orch.providers.codespaces.space import Space
-from orch_agent.model import JobSpec, check_name
+from orch_agent.model import JobSpec, check_name, is_name
 
 from .. import options
 from ..args import Arguments, Command, Option
 from ..output import say
-from ..run import check_options, command_of, defaults_of, spec_of, submit_and_stay, with_options
+from ..run import check_options, command_of, defaults_of, delivery_of, here, spec_of, submit_and_stay, with_options
 from . import CODESPACE
 from .choosing import fit, made
 
@@ -40,6 +41,7 @@ itself half an hour after the last one, and needs no laptop for either.
 def main(args: Arguments) -> int:
     """Find or make the codespace, and submit."""
     check_options(args)
+    args = _meant(args)
     name = check_name(args["name"]) if args["name"] else ""
     has_command = bool(args.words) or args.rest is not None
     defaults = defaults_of(name, args, has_command) if name else None
@@ -53,7 +55,20 @@ def main(args: Arguments) -> int:
     spec = spec_of(name, command, defaults, remote)
     if spec.cwd is None:
         spec = spec._replace(cwd=codespaces.directory(space, command))
-    return submit_and_stay(remote, with_options(spec, args, remote), args)
+    delivery = delivery_of(args, remote, defaults)
+    return submit_and_stay(remote, with_options(spec, args, remote, delivery), args, delivery)
+
+
+def _meant(args: Arguments) -> Arguments:
+    """``cs run train`` where orch.toml says what train runs."""
+    if args["name"] or args.rest is not None or len(args.words) != 1 or not is_name(args.words[0]):
+        return args
+    found = project.load(here())
+    if found is None or args.words[0] not in found.jobs:
+        return args
+    meant = args.having(name=args.words[0])
+    meant.words = []
+    return meant
 
 
 def _space(args: Arguments, command: str) -> Space | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 from orch.errors import OrchError, usage
@@ -13,7 +12,8 @@ from orch_agent.model import rfc3339
 
 from .. import options
 from ..args import Arguments, Command, Option
-from ..output import clean, document, is_terminal, local_time, note, say, table
+from ..asking import secret_value
+from ..output import clean, document, local_time, note, say, table
 
 COMMAND = Command(
     name="secret",
@@ -74,15 +74,7 @@ def _seers(typed: str | None, name: str) -> list[str]:
 
 
 def _value(name: str) -> bytes:
-    if not is_terminal(sys.stdin):
-        return secrets.check_value(sys.stdin.buffer.read(secrets.MOST * 2))
-    from getpass import getpass
-
-    try:
-        typed = getpass(f"Value of {name} (is not shown): ")
-    except EOFError:
-        raise OrchError("refused", "no value, so nothing was set", f"cs secret set {name}") from None
-    return secrets.check_value(typed.encode("utf-8", "surrogateescape"))
+    return secrets.check_value(secret_value(name, secrets.MOST))
 
 
 def _remove(args: Arguments, name: str) -> int:

@@ -17,7 +17,7 @@ from .shape import OPTIONS, USER, Shape, shape_of
 if TYPE_CHECKING:
     from orch.ssh import SshTransport
 
-    from ..base import Archive, Plan, Tell
+    from ..base import Archive, Plan, SecretStore, Tell
     from .aws import Aws
 
 
@@ -44,6 +44,12 @@ class Ec2:
         shape = shape_of(host)
         with explained():
             return Archive(_aws(shape), shape)
+
+    def secrets(self, host: Host) -> SecretStore:
+        """Parameter Store, below the host's own path."""
+        from .secrets import Parameters
+
+        return Parameters(shape_of(host))
 
     def plan(self, host: Host, tell: Tell, move: bool = False) -> Plan:
         """What ``up`` would do."""
@@ -148,6 +154,24 @@ class Ec2:
         shape = shape_of(host)
         with explained():
             down.delete_retired(_aws(shape), shape, tell)
+
+    def keys(self, host: Host) -> Sequence[tuple[str, str]]:
+        """From what the machine has written beside them: nobody but the machine reads a key."""
+        from . import clones
+        from .aws import explained
+
+        shape = shape_of(host)
+        with explained():
+            return clones.keys(_aws(shape), shape)
+
+    def forget_key(self, host: Host, key: str) -> None:
+        """Of its parameter nothing stays."""
+        from . import clones
+        from .aws import explained
+
+        shape = shape_of(host)
+        with explained():
+            clones.forget(_aws(shape), shape, key)
 
     def down(self, host: Host, snapshot: bool, tell: Tell) -> None:
         """Delete it whole."""

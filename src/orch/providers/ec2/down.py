@@ -26,7 +26,9 @@ def loss(aws: Aws, shape: Shape) -> Sequence[tuple[str, str]]:
             told.append(("disk", f"{machine.disk_size(aws, one)} GB: clones, results, ledger, logs"))
     told += [("logs", f"CloudWatch's {name}, all of it") for name in _log_groups(aws, shape)]
     if names := _parameters(aws, shape):
-        told.append(("secrets", f"{len(names)} parameters below /orch/{shape.name}/"))
+        keys = sum(name.startswith(shape.deploy_keys) for name in names)
+        also = f", of them {keys} deploy keys" if keys else ""
+        told.append(("secrets", f"{len(names)} parameters below /orch/{shape.name}/{also}"))
     return told
 
 

@@ -76,6 +76,11 @@ class Shape(NamedTuple):
         return f"/orch/{self.unit}"
 
     @property
+    def deploy_keys(self) -> str:
+        """Below which the machine keeps the deploy keys of its clones."""
+        return self.parameter("deploy-key/")
+
+    @property
     def host_key(self) -> str:
         """The parameter in which the machine says by which key it is known."""
         return self.parameter("host-key" if self.generation == 1 else f"host-key{_NEXT}{self.generation}")
@@ -90,8 +95,6 @@ def shape_of(host: Host) -> Shape:
     if not _NAME.fullmatch(host.name) or _NEXT in host.name:
         raise _wrong(host, "a name that cannot name a stack", "letters, digits and single -, at most 40 of them")
     given = host.options
-    if "repos" in given:
-        raise _wrong(host, "repos, which a later version knows (0.6)", "the host without them")
     if not _REGION.fullmatch(given.get("region", "us-east-1")):
         raise _wrong(host, f"no AWS region: {given['region']!r}", 'region = "ap-northeast-1"')
     return Shape(

@@ -49,6 +49,9 @@ class Thing(NamedTuple):
     name: str = ""
     """What a stack calls it, where that is not its id."""
 
+    stays: bool = False
+    """Whether it belongs to its holder's host, and yet does not go with the stack: what its machine has written."""
+
     @property
     def is_orphan(self) -> bool:
         """Whether it is known that no stack holds it."""
@@ -89,6 +92,8 @@ def look(aws: Aws, region: str) -> Look:
         return Look(region, things, [*errors, error], {}, False)
     busy = {stack.host: stack.id for stack in stacks if stack.state.endswith("_IN_PROGRESS")}
     owned = [thing._replace(holder=_holder(thing, held) or busy.get(thing.host, "")) for thing in things]
+    living = {stack.host: stack.id for stack in stacks}
+    owned = [_of_its_host(thing, living) if thing.kind == "parameter" else thing for thing in owned]
     return Look(region, [*stacks, *owned], errors, held, True)
 
 
@@ -117,6 +122,12 @@ def priced(thing: Thing, prices: Prices) -> Thing:
         usd = ADDRESS if what == "address" else getattr(prices.rate(what, thing.region), "usd", None)
         total = None if usd is None or total is None else total + usd * amount
     return thing._replace(month=total)
+
+
+def _of_its_host(parameter: Thing, stacks: Mapping[str, str]) -> Thing:
+    """A secret or a deploy key of a host that has a stack, which knows nothing of it."""
+    holder = stacks.get(parameter.host, "") if parameter.is_orphan else ""
+    return parameter._replace(holder=holder, stays=True) if holder else parameter
 
 
 def _holder(thing: Thing, held: Mapping[str, str]) -> str:

@@ -6,12 +6,12 @@ import os
 import sys
 import urllib.request
 
-
-def text(word):
-    return open(word[7:]).read() if word.startswith("file://") else word
-
-
-words = [text(word) for word in sys.argv[1:]]
+words = []
+for word in sys.argv[1:]:
+    if word.startswith("file://") and words and words[-1].startswith("--"):
+        words[-1] += "=" + open(word[7:]).read()  # which may look like an option
+    else:
+        words.append(word)
 program = os.path.basename(sys.argv[0])
 said = sys.stdin.read() if program == "sudo" and not sys.stdin.isatty() else ""
 asked = json.dumps({"words": words, "input": said}).encode()

@@ -13,14 +13,16 @@ import fcntl
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from orch.errors import is_want_of_room
-from orch_agent.sparse import Sum, summed
+from .sparse import Sum, summed
 
 ASIDE = b".orch-part-"
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+_OF_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+_POLL = 0.05
 _TAKEN = "something of this name has come to be here meanwhile"
 
 
@@ -39,7 +41,7 @@ def fitting() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if is_want_of_room(error) and error.errno != errno.EFBIG:
+        if error.errno in _OF_ALL:
             raise
         raise Unfit(error.strerror or "it cannot be written") from None
     except OverflowError:
@@ -49,27 +51,25 @@ def fitting() -> Iterator[None]:
 class Part:
     """A file in the making; ``size`` and ``sha256`` are of what has come, ``limit`` is of what may."""
 
-    def __init__(self, directory: int, aside: bytes, name: bytes) -> None:
+    def __init__(self, directory: int, aside: bytes, name: bytes, patience: float = 0.0) -> None:
         self._fd = _begun(aside, directory)
         self._directory = os.dup(directory)
         self._aside, self._name = aside, name
         self.limit = 0
         try:
-            self._claim()
+            self._claim(time.monotonic() + patience)
             self._sum = summed(self._fd, os.fstat(self._fd).st_size)
         except BaseException:
             self.close()
             raise
 
-    def _claim(self) -> None:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Unfit("another orch pull is just bringing it") from None
-        except OSError:
-            pass  # a file system without locks
+    def _claim(self, until: float) -> None:
+        while not _locked(self._fd):
+            if time.monotonic() >= until:
+                raise Unfit("another orch is just bringing it")
+            time.sleep(_POLL)
         if not self._is_there():
-            raise Unfit("another orch pull has just brought it")
+            raise Unfit("another orch has just brought it")
 
     def _is_there(self) -> bool:
         try:
@@ -159,6 +159,16 @@ class Part:
         """Leave it as far as it has come."""
         os.close(self._fd)
         os.close(self._directory)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
 
 
 def _begun(aside: bytes, directory: int) -> int:

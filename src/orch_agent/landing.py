@@ -1,8 +1,8 @@
-"""A directory into which a host's files are written, and nothing beside it.
+"""A directory into which files from elsewhere are written, and nothing beside it: on a laptop, or on a host.
 
 Invariants
-- Whatever a host says, nothing outside of the directory is made, written or changed: each step of a path is opened from
-  the one before it, and none through a link. A link is made only where it leads to a place inside.
+- Whatever is said, nothing outside of the directory is made, written or changed: each step of a path is opened from the
+  one before it, and none through a link. A link is made only where it leads to a place inside, unless any may be made.
 - What has come to be there since it was looked at is not written over.
 """
 
@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
 from contextlib import suppress
+from typing import Optional
 
-from orch.errors import OrchError
-from orch_agent.sparse import summed
-
+from .outputs import absolute
 from .parts import ASIDE, Part, Unfit, aside, fitting
+from .sparse import summed
 
 _OPEN = 64  # directories that are kept open
+_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # in names, by Apple's file systems
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,6 +32,15 @@ def steps(path: bytes) -> list[bytes]:
     if any(name.startswith(ASIDE) for name in names):
         raise Unfit("its name is one under which orch keeps what has half arrived")
     return names
+
+
+def of_git(path: bytes) -> Optional[bytes]:
+    """The part of a path as far as the first name that is a repository's inside to git, on any file system."""
+    names = path.split(b"/")
+    for count, name in enumerate(names, 1):
+        if _IGNORED.sub("", os.fsdecode(name)).lower() in (".git", "git~1"):
+            return b"/".join(names[:count])
+    return None
 
 
 def stays_inside(path: bytes, target: bytes) -> bool:
@@ -43,20 +55,21 @@ def stays_inside(path: bytes, target: bytes) -> bool:
 
 
 class Place:
-    """The directory ``path``, made if need be."""
+    """The directory ``path``, made if need be; an ``OSError`` or a ``ValueError`` where that cannot be.
 
-    def __init__(self, path: str) -> None:
-        self.path = os.path.abspath(path)
-        try:
-            os.makedirs(self.path, exist_ok=True)
-            self._root = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise OrchError("refused", f"nothing can be brought to {path}: {why}", "--to DIR names another") from None
+    ``any_link``: those who bring files here are trusted to say where links lead; nothing is written through one.
+    ``patience`` in seconds, with a file that somebody else is just bringing.
+    """
+
+    def __init__(self, path: str, any_link: bool = False, patience: float = 0.0) -> None:
+        self.path = absolute(path)
+        self._any_link, self._patience = any_link, patience
+        os.makedirs(self.path, exist_ok=True)
+        self._root = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._open: dict[bytes, int] = {b"": self._root}
         self._made: dict[bytes, int] = {}
 
-    def look(self, path: bytes) -> os.stat_result | None:
+    def look(self, path: bytes) -> Optional[os.stat_result]:
         """What is there; None where nothing is."""
         *way, name = steps(path)
         with fitting():
@@ -78,18 +91,18 @@ class Place:
         with fitting():
             return os.readlink(name, dir_fd=self._enter(way))
 
-    def make(self, path: bytes, mode: int) -> None:
+    def make(self, path: bytes, mode: int, is_new: bool = False) -> None:
         """See to it that there is a directory; one that is new gets this mode, once ``close`` is called."""
         way = steps(path)
         with fitting():
             directory = self._enter(way, make=True)
-            if path in self._made:
+            if is_new or path in self._made:
                 self._made[path] = mode & 0o777
                 os.fchmod(directory, mode & 0o777 | 0o700)
 
     def link(self, path: bytes, target: bytes, replace: bool) -> None:
         """A link; in the place of what is there only with ``replace``."""
-        if not stays_inside(path, target):
+        if not self._any_link and not stays_inside(path, target):
             raise Unfit(f"a link to {os.fsdecode(target)}, which may be outside of the directory")
         *way, name = steps(path)
         with fitting():
@@ -106,7 +119,7 @@ class Place:
         """The file in the making, as far as it has come."""
         *way, name = steps(path)
         with fitting():
-            return Part(self._enter(way, make=True), aside(path), name)
+            return Part(self._enter(way, make=True), aside(path), name, self._patience)
 
     def is_begun(self, path: bytes) -> bool:
         """Whether some of it may have come before."""
@@ -117,9 +130,18 @@ class Place:
             return False
         return True
 
-    def close(self) -> None:
-        """Give the new directories their modes, the innermost first."""
-        for path, mode in sorted(self._made.items(), reverse=True):
+    def tidy(self, path: bytes, before: float) -> None:
+        """Remove what has half arrived in a directory and was last gone on with before that time."""
+        directory = self._enter(steps(path) if path else [])
+        for name in os.listdir(directory):
+            if name.startswith(os.fsdecode(ASIDE)):
+                found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if found.st_mtime < before and stat.S_ISREG(found.st_mode):
+                    os.unlink(name, dir_fd=directory)
+
+    def close(self, is_whole: bool = True) -> None:
+        """Give the new directories their modes, the innermost first, if all that goes into them has come."""
+        for path, mode in sorted(self._made.items(), reverse=True) if is_whole else ():
             if mode & 0o700 != 0o700:
                 with suppress(OSError, Unfit):  # it is another one by now
                     os.fchmod(self._enter(steps(path)), mode)
