@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Optional
 
+from . import packages
 from .model import Refusal
 
-_MANAGERS = {
-    "apt-get": "apt-get install -y",
-    "dnf": "dnf install -y",
-    "yum": "yum install -y",
-    "apk": "apk add",
-    "pacman": "pacman -S --noconfirm",
-    "zypper": "zypper install -y",
-}
-_PACKAGES = {
-    "git": dict.fromkeys(_MANAGERS, "git"),
-    "ssh-keygen": {
-        **dict.fromkeys(("dnf", "yum", "zypper"), "openssh-clients"),
-        "apt-get": "openssh-client",
-        "apk": "openssh-keygen",
-        "pacman": "openssh",
-    },
-}
-
-
+_KNOWN = ("git", "ssh-keygen")
+"""Programs of which we know what installs them."""
 _REASONS = ("Host key verification", "Could not resolve", "Permission denied", "Connection refused", "timed out")
 
 
@@ -71,9 +54,6 @@ def missing(program: str) -> Refusal:
     """There is no such program; the hint installs it."""
     if sys.platform == "darwin":
         return Refusal("refused", "this host has no %s" % program, "xcode-select --install", there=True)
-    sudo = "" if os.getuid() == 0 else "sudo "
-    for manager, package in _PACKAGES.get(program, {}).items():
-        if shutil.which(manager):
-            command = "%s%s %s" % (sudo, _MANAGERS[manager], package)
-            return Refusal("refused", "this host has no %s" % program, command, there=True)
-    return Refusal("refused", "this host has no %s" % program, "install it with its package manager")
+    command = packages.install_command(program) if program in _KNOWN else None
+    hint = command or "install it with its package manager"
+    return Refusal("refused", "this host has no %s" % program, hint, there=command is not None)

@@ -9,21 +9,12 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, Optional
 
-from . import layout, trouble
+from . import layout, packages, trouble
 from .model import Refusal
 
 if TYPE_CHECKING:
     import subprocess
 
-_PACKAGES = {
-    "apt-get": "apt-get install -y git",
-    "dnf": "dnf install -y git",
-    "yum": "yum install -y git",
-    "apk": "apk add git",
-    "pacman": "pacman -S --noconfirm git",
-    "zypper": "zypper install -y git",
-    "brew": "brew install git",
-}
 _SEALED = {
     **dict.fromkeys(("GIT_CONFIG_NOSYSTEM", "GIT_ATTR_NOSYSTEM", "GIT_NO_REPLACE_OBJECTS", "GIT_NO_LAZY_FETCH"), "1"),
     **dict.fromkeys(("GIT_OPTIONAL_LOCKS", "GIT_TERMINAL_PROMPT"), "0"),
@@ -37,9 +28,7 @@ _FULL = ("No space left on device", "Disk quota exceeded")
 def check() -> None:
     """Refuse where there is no git on this host."""
     if shutil.which("git") is None:
-        command = next((command for name, command in _PACKAGES.items() if shutil.which(name)), "")
-        sudo = "" if os.getuid() == 0 or command.startswith("brew") else "sudo "
-        hint = sudo + command if command else ""
+        hint = packages.install_command("git")
         said = "this host has no git, which keeps the code of jobs"
         raise Refusal("host", said, hint or "install one there, as `git` on the PATH", there=bool(hint))
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
-from . import codespace, layout, secrets
+from . import codespace, layout, quiet, secrets
 from .codespace import Rights
 
 NO_GH = "there is no gh in it (add ghcr.io/devcontainers/features/github-cli:1 to its devcontainer.json)"
@@ -28,16 +28,6 @@ _DENIED = (403, 404)
 _UNASKED = -1
 _AGAIN = {False: 60, None: 1}
 """Minutes after which it is found out again what was denied, and what nobody could tell."""
-_QUIET = {
-    "GH_PROMPT_DISABLED": "1",
-    "GH_NO_UPDATE_NOTIFIER": "1",
-    "GH_NO_EXTENSION_UPDATE_NOTIFIER": "1",
-    "GH_TELEMETRY": "0",
-    "GH_PAGER": "cat",
-    "GH_SPINNER_DISABLED": "1",
-    "NO_COLOR": "1",
-    "CLICOLOR_FORCE": "0",
-}
 
 
 class Verdict(NamedTuple):
@@ -134,7 +124,7 @@ def first_line(said: bytes) -> str:
 
 def environment(token: str) -> dict[str, str]:
     """What gh runs in."""
-    return {**os.environ, **_QUIET, "GH_TOKEN": token}
+    return {**os.environ, **quiet.GH, "GH_TOKEN": token}
 
 
 def _is_stale(known: Rights) -> bool:

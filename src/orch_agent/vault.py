@@ -124,11 +124,7 @@ def remarks() -> list[str]:
 
 def _files() -> Iterator[str]:
     for place in filter(_is_ours, _places()):
-        try:
-            names = os.listdir(place)
-        except OSError:
-            continue
-        yield from (os.path.join(place, name) for name in names)
+        yield from (os.path.join(place, name) for name in files.names(place))
 
 
 def _place() -> str:

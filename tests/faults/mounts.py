@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from tests.support.agent import Agent
 from tests.support.root import as_root
 
 
@@ -22,6 +25,16 @@ def tmpfs(where: Path, size: str) -> Iterator[Path]:
     finally:
         # Lazy: a process that ends this very moment may still have its working directory there.
         as_root("umount", "-l", str(where))
+
+
+@contextlib.contextmanager
+def of_agent(agent: Agent, monkeypatch: pytest.MonkeyPatch, size: str) -> Iterator[Path]:
+    """The agent keeps everything on a disk of ``size`` bytes."""
+    with tmpfs(agent.home / "small", size) as disk:
+        monkeypatch.setenv("ORCH_HOME", str(disk))
+        agent.root = disk
+        yield disk
+        agent.close()
 
 
 @contextlib.contextmanager

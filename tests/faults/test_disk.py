@@ -30,11 +30,8 @@ from tests.support.agent import Agent, Refused, eventually, is_unsupervised
 @pytest.fixture
 def small(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The agent keeps everything on a disk of 1 MB."""
-    with mounts.tmpfs(agent.home / "small", "1m") as disk:
-        monkeypatch.setenv("ORCH_HOME", str(disk))
-        agent.root = disk
+    with mounts.of_agent(agent, monkeypatch, "1m") as disk:
         yield disk
-        agent.close()
 
 
 def fill(disk: Path) -> Path:

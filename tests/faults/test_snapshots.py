@@ -168,11 +168,8 @@ def test_two_laptops_at_once(agent: Agent, tree: Tree) -> None:
 @pytest.fixture
 def small(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The agent keeps everything on a disk of 8 MB."""
-    with mounts.tmpfs(agent.home / "small", "8m") as disk:
-        monkeypatch.setenv("ORCH_HOME", str(disk))
-        agent.root = disk
+    with mounts.of_agent(agent, monkeypatch, "8m") as disk:
         yield disk
-        agent.close()
 
 
 def free(disk: Path) -> int:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orch.providers.codespaces import jsonc
+from tests.support.typed import typed
 
 CS = [sys.executable, "-c", "from orch.cli.main import cs; cs()", "init"]
 
@@ -31,18 +31,7 @@ def init(*words: str) -> tuple[int, str]:
 
 
 def init_on_a_terminal(line: str) -> tuple[int, str]:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(CS[0], CS)
-    os.write(terminal, f"{line}\n".encode())
-    said = b""
-    try:
-        while block := os.read(terminal, 4096):
-            said += block
-    except OSError:
-        pass  # Linux says EIO at a terminal's end
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+    return typed(CS, f"{line}\n")
 
 
 def test_it_is_written_once(clone: Path) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 from orch import config
 from orch.model import Host
 from orch.ops import hosts
+from tests.support.typed import typed
 
 ORCH = [sys.executable, "-c", "from orch.cli.main import orch; orch()"]
 
@@ -23,18 +22,7 @@ def init(*words: str) -> tuple[int, str]:
 
 
 def init_on_a_terminal(*lines: str) -> tuple[int, str]:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(ORCH[0], [*ORCH, "init"])
-    os.write(terminal, "\n".join([*lines, ""]).encode())
-    said = b""
-    try:
-        while block := os.read(terminal, 4096):
-            said += block
-    except OSError:
-        pass  # Linux says EIO at a terminal's end
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+    return typed([*ORCH, "init"], "\n".join([*lines, ""]))
 
 
 def file(home: Path) -> Path:

@@ -27,8 +27,8 @@ keeps its last name; one that ends with a slash is what that directory holds. Li
 PATH that is one itself means what it leads to. What is there already and the same is not sent again, and what a cut
 link or Ctrl-C broke off goes on where it stopped.
 
-  orch push data box:work            # becomes ~/work/data
-  orch push data/ box:work           # what data holds, in ~/work
+  orch push data box:inputs          # becomes ~/inputs/data
+  orch push data/ box:inputs         # what data holds, in ~/inputs
   orch push model.pt config.toml box:/scratch/me""",
 )
 

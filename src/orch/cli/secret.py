@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orch.errors import usage
 from orch.model import label
 from orch.ops import hosts, secrets
 
@@ -10,6 +9,7 @@ from . import options
 from .args import Arguments, Command
 from .asking import secret_value
 from .output import document, note, say
+from .verbs import verb
 
 COMMAND = Command(
     name="secret",
@@ -28,22 +28,15 @@ along with a job and waits in the host's memory. Jobs have it as a variable; the
   orch secret rm API_TOKEN""",
 )
 
-_SETS, _LISTS, _REMOVES = ("set", "add", "put"), ("list", "ls"), ("rm", "remove", "delete")
-
 
 def main(args: Arguments) -> int:
     """Keep, show, forget, or bring once more."""
-    verb, names = args.words[0] if args.words else "list", args.words[1:]
-    if verb not in (*_SETS, *_LISTS, *_REMOVES, "send"):
-        raise usage("orch secret takes set, list, rm or send first", "orch secret list")
-    if verb in _LISTS:
-        return _list(args, names)
-    if len(names) != 1:  # what is too much may be a value: it is not repeated
-        wrong = "a value is never an argument, where others can see it" if names else "NAME is missing"
-        raise usage(f"orch secret {verb} takes one NAME: {wrong}", "orch secret set NAME    # asks for the value")
-    if verb == "send":
-        return _send(args, names[0])
-    return (_set if verb in _SETS else _remove)(args, secrets.checked_name(names[0]))
+    done, name = verb("orch secret", args.words, ("set", "list", "rm", "send"))
+    if done == "list":
+        return _list(args)
+    if done == "send":
+        return _send(args, name)
+    return (_set if done == "set" else _remove)(args, secrets.checked_name(name))
 
 
 def _set(args: Arguments, name: str) -> int:
@@ -63,9 +56,7 @@ def _remove(args: Arguments, name: str) -> int:
     return 0
 
 
-def _list(args: Arguments, names: list[str]) -> int:
-    if names:
-        raise usage("orch secret list takes no names", "orch secret list")
+def _list(args: Arguments) -> int:
     host = hosts.load().one(args["host"]).host
     store = secrets.store_of(host)
     found = store.names()

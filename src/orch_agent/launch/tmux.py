@@ -121,17 +121,8 @@ def attached() -> int:
 
 def install_command() -> str:
     """How tmux is installed on this system."""
-    sudo = "" if os.getuid() == 0 else "sudo "
+    from .. import packages  # few hosts lack it
+
     if sys.platform == "darwin":
         return "brew install tmux"
-    for program, command in (
-        ("apt-get", "apt-get install -y tmux"),
-        ("dnf", "dnf install -y tmux"),
-        ("yum", "yum install -y tmux"),
-        ("apk", "apk add tmux"),
-        ("pacman", "pacman -S --noconfirm tmux"),
-        ("zypper", "zypper install -y tmux"),
-    ):
-        if shutil.which(program):
-            return sudo + command
-    return "install tmux with this system's package manager"
+    return packages.install_command("tmux") or "install tmux with this system's package manager"

@@ -14,6 +14,7 @@ from .. import options
 from ..args import Arguments, Command, Option
 from ..asking import secret_value
 from ..output import clean, document, local_time, note, say, table
+from ..verbs import verb
 
 COMMAND = Command(
     name="secret",
@@ -35,22 +36,15 @@ start, as a variable of this name, and their logs show *** in its place.
   cs secret rm API_TOKEN""",
 )
 
-_SETS, _LISTS, _REMOVES = ("set", "add", "put"), ("list", "ls"), ("rm", "remove", "delete")
-
 
 def main(args: Arguments) -> int:
     """Set, show or delete."""
-    verb, names = args.words[0] if args.words else "list", args.words[1:]
     if args["user"] and args["repo"]:
         raise usage("--user and --repo name two places: which one?", "cs help secret")
-    if verb not in (*_SETS, *_LISTS, *_REMOVES):
-        raise usage("cs secret takes set, list or rm first", "cs secret list")
-    if verb in _LISTS:
-        return _list(args, names)
-    if len(names) != 1:  # what is too much may be a value: it is not repeated
-        wrong = "a value is never an argument, where others can see it" if names else "NAME is missing"
-        raise usage(f"cs secret {verb} takes one NAME: {wrong}", "cs secret set NAME    # asks for the value")
-    return (_set if verb in _SETS else _remove)(args, secrets.check_name(names[0]))
+    done, name = verb("cs secret", args.words, ("set", "list", "rm"))
+    if done == "list":
+        return _list(args)
+    return (_set if done == "set" else _remove)(args, secrets.check_name(name))
 
 
 def _set(args: Arguments, name: str) -> int:
@@ -89,9 +83,7 @@ def _remove(args: Arguments, name: str) -> int:
     return 0
 
 
-def _list(args: Arguments, names: list[str]) -> int:
-    if names:
-        raise usage("cs secret list takes no names", "cs secret list")
+def _list(args: Arguments) -> int:
     here = args["repo"] or origin.of(os.getcwd())
     found = [] if args["repo"] else secrets.own()
     found += _of(here, bool(args["repo"])) if here and not args["user"] else []

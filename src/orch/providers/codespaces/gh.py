@@ -19,6 +19,7 @@ from typing import Any
 
 from orch.errors import OrchError
 from orch.transport import LinkDown
+from orch_agent import quiet
 
 LEAST = (2, 43, 0)
 """The first gh whose ssh keeps a codespace awake while a command runs there."""
@@ -27,16 +28,6 @@ _PAUSES = (1.0, 2.0, 4.0)  # seconds before a question is asked again
 _PATIENCE = 30.0  # seconds that one call may take
 _STATUS = re.compile(r"\(HTTP (\d{3})\)|\bHTTP (\d{3})\b")
 _SCOPE = re.compile(r'needs the "([\w:]+)" scope|gh auth refresh .*?-s ([\w:]+)')
-_QUIET = {
-    "GH_PROMPT_DISABLED": "1",
-    "GH_NO_UPDATE_NOTIFIER": "1",
-    "GH_NO_EXTENSION_UPDATE_NOTIFIER": "1",
-    "GH_TELEMETRY": "0",
-    "GH_PAGER": "cat",
-    "GH_SPINNER_DISABLED": "1",
-    "NO_COLOR": "1",
-    "CLICOLOR_FORCE": "0",
-}
 
 
 class Failure(OrchError):
@@ -57,7 +48,7 @@ class Trouble(LinkDown):
 
 def environment() -> dict[str, str]:
     """What gh runs in."""
-    return {**os.environ, **_QUIET}
+    return {**os.environ, **quiet.GH}
 
 
 def call(words: Sequence[str], stdin: bytes = b"", patience: float = _PATIENCE) -> bytes:
